@@ -1,0 +1,1 @@
+"""GPT, paper by paper: the helper package of the course."""

@@ -1,0 +1,238 @@
+"""Training: one plain loop for a notebook, a GPU, and many under `torchrun`.
+
+Axis letters: b batch, t position, v vocabulary. Losses are in nats per token.
+"""
+
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import FrameType
+
+import torch
+from einops import rearrange
+from torch import Tensor, distributed, nn
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+from tqdm.auto import tqdm
+
+from gptcourse.batches import RandomBatches, windows_in_order
+from gptcourse.checkpoints import load_checkpoint, save_checkpoint
+from gptcourse.history import History, flops_per_token
+from gptcourse.optimizers import Optimizer, Schedule, constant
+
+#: A loss takes (model, inputs (b, t), targets (b, t)) and returns a scalar.
+Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
+
+
+def next_token_loss(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean negative log-probability of the targets, in nats per token.
+
+    Shapes: inputs and targets (b, t); the model turns inputs into logits (b, t, v).
+    Source: GPT-1, E1.
+
+    >>> targets = torch.tensor([[1, 0]])
+    >>> next_token_loss(lambda inputs: torch.zeros(1, 2, 4), targets, targets).item()
+    1.3862943649291992
+    """
+    logits = rearrange(model(inputs), "b t v -> (b t) v")
+    return F.cross_entropy(logits, rearrange(targets, "b t -> (b t)"))
+
+
+@torch.no_grad()
+def validation_loss(
+    model: nn.Module,
+    tokens: Tensor,
+    n_ctx: int | None = None,
+    *,
+    batch_size: int = 64,
+    max_tokens: int | None = None,
+    loss: Loss = next_token_loss,
+) -> float:
+    """Return the mean loss over a text (n,), in nats per token, with dropout off.
+
+    The text is cut into windows of n_ctx tokens (the model's own if not given), in
+    order, up to `max_tokens`: the same every time.
+
+    Raises: ValueError if the text holds no window.
+    """
+    inputs, targets = windows_in_order(tokens, n_ctx or model.config.n_ctx, max_tokens)
+    device, was_training = next(model.parameters()).device, model.training
+    model.eval()
+    total = 0.0
+    for x, y in zip(inputs.split(batch_size), targets.split(batch_size), strict=True):
+        total += loss(model, x.to(device), y.to(device)).item() * len(x)
+    model.train(was_training)
+    return total / len(inputs)
+
+
+def train(
+    model: nn.Module,
+    batches: RandomBatches,
+    steps: int,
+    optimizer: Optimizer,
+    *,
+    schedule: Schedule = constant,
+    loss: Loss = next_token_loss,
+    clip: float = 1.0,
+    validation: Callable[[], float] | None = None,
+    every: int = 100,
+    bf16: bool = False,
+    checkpoint: str | os.PathLike | None = None,
+    resume: bool = False,
+) -> History:
+    """Train a model for `steps` updates and return what happened.
+
+    Each step: a batch, the loss, its gradient clipped to norm `clip`, an update at
+    the scheduled learning rate. Every `every` steps, and at the end, `validation()`
+    is measured and the checkpoint written. Ctrl-C ends the run early: the model
+    keeps what it learnt, the history says so, the checkpoint is written.
+
+    Under `torchrun` every process draws the same batch and learns from its share of
+    the rows; gradients are averaged, so the losses are those of one process.
+
+    With `resume`, a checkpoint that exists is read first and the run goes on from
+    it, bit for bit; `steps` is then the number of updates in all.
+
+    Raises: ValueError if the loss stops being a number, a batch has fewer rows than
+    there are processes, or the checkpoint does not fit; OSError if it cannot be
+    written.
+    """
+    run = _Run(model, batches, optimizer, schedule, loss, clip, bf16)
+    if resume and checkpoint is not None and Path(checkpoint).exists():
+        run.history = load_checkpoint(checkpoint, model, optimizer, batches)
+        run.history.interrupted = False
+    model.train()
+    bar = tqdm(range(len(run.history.step), steps), disable=_is_quiet(), leave=False)
+    with CtrlC() as ctrl_c:
+        for step in bar:
+            run.step(step, steps)
+            last = step + 1 == steps or ctrl_c.pressed
+            if last or (step + 1) % every == 0 or (step + 1) % 10 == 0:
+                bar.set_postfix(loss=f"{run.look_up():.3f}")
+            if last or (step + 1) % every == 0:
+                if validation is not None:
+                    run.history.add_validation(validation())
+                run.history.interrupted = ctrl_c.pressed
+                if checkpoint is not None:
+                    save_checkpoint(checkpoint, model, optimizer, batches, run.history)
+            if ctrl_c.pressed:
+                break
+    return run.history
+
+
+class CtrlC:
+    """A context in which the first Ctrl-C sets `pressed` and stops nothing.
+
+    So that a step is never cut in half; the second Ctrl-C raises KeyboardInterrupt.
+    Outside the main thread, where Python takes no signals, it does nothing.
+
+    >>> with CtrlC() as ctrl_c:
+    ...     signal.raise_signal(signal.SIGINT)
+    >>> ctrl_c.pressed
+    True
+    """
+
+    def __enter__(self) -> "CtrlC":
+        """Take over the signal."""
+        self.pressed = False
+        if threading.current_thread() is threading.main_thread():
+            self.before = signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def _press(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.pressed = True
+
+    def __exit__(self, *error: object) -> None:
+        """Put the signal's handler back."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self.before)
+
+
+class _Run:
+    """What one call of `train` keeps between steps."""
+
+    def __init__(self, model, batches, optimizer, schedule, loss, clip, bf16):
+        self.model, self.batches, self.optimizer = model, batches, optimizer
+        self.schedule, self.loss, self.clip, self.bf16 = schedule, loss, clip, bf16
+        self.device = next(model.parameters()).device
+        self.base_rates = [group["lr"] for group in optimizer.param_groups]
+        self.history = History()
+        self.waiting: list[Tensor] = []
+        self.tokens = self.n_ctx = 0
+        self.since = 0.0
+        self.wrapped = _spread_over_processes(model)
+
+    def step(self, step: int, steps: int) -> None:
+        """Make one update; its loss waits on the device until `look_up`."""
+        if not self.waiting:
+            self.since = time.perf_counter()
+        factor = self.schedule(step, steps)
+        for group, rate in zip(
+            self.optimizer.param_groups, self.base_rates, strict=True
+        ):
+            group["lr"] = rate * factor
+        inputs, targets = (self._share(part) for part in next(self.batches))
+        with autocast(self.device, self.bf16):
+            loss = self.loss(self.wrapped, inputs, targets)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.waiting.append(loss.detach())
+        self.tokens, self.n_ctx = inputs.numel(), inputs.shape[-1]
+
+    def look_up(self) -> float:
+        """Move the losses that wait into the history; return the last one."""
+        losses, processes = torch.stack(self.waiting), 1
+        if distributed.is_initialized():
+            processes = distributed.get_world_size()
+            distributed.all_reduce(losses)
+            losses /= processes
+        tokens = self.tokens * processes
+        flops = tokens * flops_per_token(self.model, self.n_ctx)
+        losses = losses.tolist()
+        seconds = (time.perf_counter() - self.since) / len(losses)
+        for loss in losses:
+            self.history.add(loss, tokens, seconds, flops)
+        self.waiting.clear()
+        if not math.isfinite(sum(losses)):
+            raise ValueError(
+                f"the loss is {losses[-1]} at step {len(self.history.step)}; "
+                "lower the learning rate or warm up longer"
+            )
+        return losses[-1]
+
+    def _share(self, rows: Tensor) -> Tensor:
+        if distributed.is_initialized():
+            rank, processes = distributed.get_rank(), distributed.get_world_size()
+            if len(rows) % processes:
+                raise ValueError(
+                    f"a batch of {len(rows)} rows cannot be shared evenly by "
+                    f"{processes} processes; choose a multiple"
+                )
+            rows = rows[rank::processes]
+        return rows.to(self.device, non_blocking=True)
+
+
+def _spread_over_processes(model: nn.Module) -> nn.Module:
+    """Return the model, averaging gradients over processes where there are several."""
+    is_sharded = hasattr(model, "unshard")  # FSDP2 averages by itself
+    if not distributed.is_initialized() or is_sharded:
+        return model
+    return DistributedDataParallel(model)
+
+
+def autocast(device: torch.device, bf16: bool) -> AbstractContextManager:
+    """Return the context in which matrix products run in bfloat16, if asked for."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
+
+
+def _is_quiet() -> bool | None:
+    """Return whether to hide the bar: on all processes but the first."""
+    return True if distributed.is_initialized() and distributed.get_rank() else None
