@@ -1,12 +1,39 @@
-"""For every test run, of notebooks too: no progress bars, the font cache built before.
+"""For every test run, of notebooks too.
 
-A kernel that finds no font cache says so on stderr, and no stored output has that.
+No progress bars, for they differ from run to run. The font cache is built before: a
+kernel that finds none says so on stderr, and no stored output has that. After the last
+cell of a notebook, one more tries all its widgets at the ends of their controls.
 """
 
 import importlib
 import os
+from collections import defaultdict
+
+from nbformat.v4 import new_code_cell
+from nbval.plugin import IPyNbCell
+
+TRY_WIDGETS = """from gptcourse import widgets
+
+for _value in [*globals().values(), *Out.values()]:
+    if isinstance(_value, widgets.Panel):
+        _value.try_ends()"""
 
 
 def pytest_configure(config):
+    """Prepare this process and, through its environment, the kernels it starts."""
     os.environ["TQDM_DISABLE"] = "1"
     importlib.import_module("matplotlib.font_manager")
+
+
+def pytest_collection_modifyitems(items):
+    """Put a cell after the last one of each notebook: its widgets at their ends."""
+    last = {item.parent: item for item in items if isinstance(item, IPyNbCell)}
+    for notebook, item in last.items():
+        extra = IPyNbCell.from_parent(
+            notebook,
+            name="Widgets",
+            cell_num=item.cell_num + 1,
+            cell=new_code_cell(TRY_WIDGETS, execution_count=1),
+            options=defaultdict(bool, check=True),
+        )
+        items.insert(items.index(item) + 1, extra)

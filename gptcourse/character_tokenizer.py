@@ -1,16 +1,21 @@
 """Tokenizers that learn no merges: one token a byte, or one token a character."""
 
 from collections.abc import Iterable
-from operator import index
 from pathlib import Path
 
-from . import tokenizer_store
+from gptcourse import tokenizer_store
+from gptcourse.token_ids import (
+    as_texts,
+    plain_ids,
+    refuse_outside,
+    without_surrogates,
+)
 
 UNKNOWN = "\ufffd"
 
 
 class ByteTokenizer:
-    """One token a byte of UTF-8; the id is the byte's value, so n_vocab is 256.
+    """One token for each byte of UTF-8: the id is the byte, so n_vocab is 256.
 
     >>> ByteTokenizer().encode("né")
     [110, 195, 169]
@@ -20,73 +25,80 @@ class ByteTokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str]) -> "ByteTokenizer":
-        """Nothing is learnt: any text gives the same 256 tokens."""
+        """Return the tokenizer; any texts give the same 256 tokens."""
         return cls()
 
     def encode(self, text: str) -> list[int]:
-        """The bytes of the text; a lone surrogate becomes U+FFFD."""
-        return list(utf8(text))
+        """Return the text's bytes; a lone surrogate becomes U+FFFD."""
+        return list(without_surrogates(text).encode())
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The ids as bytes."""
-        ids = checked_ids(ids, self.n_vocab)
+        """Return the ids as bytes; ValueError names an id of 256 or more."""
+        ids = plain_ids(ids)
+        refuse_outside(ids, range(self.n_vocab), self.n_vocab)
         return bytes(ids)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text; bytes that are no UTF-8 become U+FFFD."""
+        """Return the text; bytes that are no UTF-8 become U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
     def save(self, path: str | Path) -> None:
-        """Write a small JSON file."""
+        """Write a JSON file that says which tokenizer this is."""
         tokenizer_store.save(path, "byte")
 
     @classmethod
     def load(cls, path: str | Path) -> "ByteTokenizer":
-        """Read what `save` wrote."""
+        """Read what `save` wrote; ValueError if the file is something else."""
         tokenizer_store.load(path, "byte")
         return cls()
 
 
 class CharacterTokenizer:
-    """One token a character; id 0 stands for every character not in the list.
+    """One token for each listed character; id 0 stands for every other one.
 
     >>> tokenizer = CharacterTokenizer.train(["abba"])
-    >>> tokenizer.encode("abc"), tokenizer.decode([1, 2, 0])
-    ([1, 2, 0], 'ab\\ufffd')
+    >>> tokenizer.encode("abc"), tokenizer.n_vocab
+    ([1, 2, 0], 3)
+    >>> tokenizer.decode([1, 2, 0])
+    'ab�'
     """
 
     def __init__(self, characters: str):
-        if len(set(characters)) != len(characters):
-            twice = next(c for c in characters if characters.count(c) > 1)
-            raise ValueError(f"character {twice!r} is listed twice")
+        for place, character in enumerate(characters):
+            if character in UNKNOWN + characters[:place]:
+                raise ValueError(
+                    f"characters[{place}] is {character!r}, which has an id already"
+                )
         self.characters = characters
-        self._symbols = UNKNOWN + characters
-        self._id = {c: i for i, c in enumerate(self._symbols)}
+        self._ids = {character: i for i, character in enumerate(UNKNOWN + characters)}
 
     @classmethod
     def train(cls, texts: Iterable[str]) -> "CharacterTokenizer":
-        """List the characters of the texts in code-point order."""
+        """Return a tokenizer for the characters of the texts, in code-point order."""
         seen = set()
-        for text in [texts] if isinstance(texts, str) else texts:
-            seen.update(text)
+        for text in as_texts(texts):
+            seen.update(without_surrogates(text))
         return cls("".join(sorted(seen - {UNKNOWN})))
 
     @property
     def n_vocab(self) -> int:
-        """The characters and the unknown symbol."""
-        return len(self._symbols)
+        """The number of characters, and 1 for the unknown symbol."""
+        return len(self._ids)
 
     def encode(self, text: str) -> list[int]:
-        """One id a character, 0 for an unseen one."""
-        return [self._id.get(c, 0) for c in text]
+        """Return one id for each character: 0 where it is unknown."""
+        return [self._ids.get(character, 0) for character in without_surrogates(text)]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The characters; id 0 becomes U+FFFD."""
-        return "".join(self._symbols[i] for i in checked_ids(ids, self.n_vocab))
+        """Return the characters, U+FFFD for id 0; ValueError for an id too large."""
+        ids = plain_ids(ids)
+        refuse_outside(ids, range(self.n_vocab), self.n_vocab)
+        symbols = UNKNOWN + self.characters
+        return "".join(map(symbols.__getitem__, ids))
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The text's UTF-8 bytes."""
-        return utf8(self.decode(ids))
+        """Return the characters' UTF-8."""
+        return self.decode(ids).encode()
 
     def save(self, path: str | Path) -> None:
         """Write the characters as JSON."""
@@ -94,30 +106,9 @@ class CharacterTokenizer:
 
     @classmethod
     def load(cls, path: str | Path) -> "CharacterTokenizer":
-        """Read what `save` wrote."""
+        """Read what `save` wrote; ValueError if the file is something else."""
         (characters,) = tokenizer_store.load(path, "character", characters=str)
-        return cls(characters)
-
-
-def utf8(text: str) -> bytes:
-    """UTF-8 bytes; surrogate pairs are joined, a lone surrogate becomes U+FFFD.
-
-    >>> utf8("a\\ud800")
-    b'a\\xef\\xbf\\xbd'
-    """
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:
-        halves = text.encode("utf-16", "surrogatepass")
-        return halves.decode("utf-16", "replace").encode("utf-8")
-
-
-def checked_ids(ids: Iterable[int], n_vocab: int) -> list[int]:
-    """Plain ints, each in the vocabulary; ValueError names the first that is not."""
-    ids = [index(i) for i in ids]
-    for place, i in enumerate(ids):
-        if not 0 <= i < n_vocab:
-            raise ValueError(
-                f"id {i} at position {place} is outside the vocabulary of {n_vocab}"
-            )
-    return ids
+        try:
+            return cls(characters)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None

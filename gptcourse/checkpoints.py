@@ -165,24 +165,20 @@ def _optimizer_state(
 def _states_to_load(path, model: nn.Module, optimizer: Optimizer, tensors: dict):
     """Return (parameter, optimiser, state) for all parameters, checked."""
     names = {id(p): name for name, p in model.named_parameters()}
-    loaded, left = [], {n for n in tensors if n.startswith("optimizer.")}
+    loaded = []
     for one in parts(optimizer):
+        keys = STATE_KEYS[type(one)]
         for parameter in (p for group in one.param_groups for p in group["params"]):
             prefix = f"optimizer.{names[id(parameter)]}."
-            state = {
-                n.removeprefix(prefix): tensors[n] for n in left if n.startswith(prefix)
-            }
-            left -= {prefix + key for key in state}
-            keys = STATE_KEYS[type(one)]
-            if state and set(state) != keys:
+            stored = [n.removeprefix(prefix) for n in tensors if n.startswith(prefix)]
+            if stored and set(stored) != keys:
                 raise ValueError(
-                    f"checkpoint {path}: {prefix[:-1]} has {sorted(state)}, "
+                    f"checkpoint {path}: {prefix[:-1]} has {sorted(stored)}, "
                     f"{type(one).__name__} needs {sorted(keys)}; "
                     "use the optimiser it was trained with"
                 )
-            loaded.append(
-                (parameter, one, {k: _placed(t, parameter) for k, t in state.items()})
-            )
+            state = {key: _placed(tensors[prefix + key], parameter) for key in stored}
+            loaded.append((parameter, one, state))
     return loaded
 
 
@@ -206,7 +202,11 @@ def _whole(tensor: Tensor) -> Tensor:
 def _spread(tensor: Tensor, like: Tensor) -> Tensor:
     """Return a whole tensor laid out as `like` is: its device, or its shards."""
     if isinstance(like, DTensor):
+        # Every process has read the whole file: each takes its part, none sends.
         return distribute_tensor(
-            tensor.to(like.device), like.device_mesh, like.placements
+            tensor.to(like.device),
+            like.device_mesh,
+            like.placements,
+            src_data_rank=None,
         )
     return tensor.to(like.device)

@@ -15,6 +15,7 @@ from gptcourse.docstrings import (
     shared_constants,
     source_files,
 )
+from gptcourse.progress import bar
 
 TOPICS = "python topics"
 SOURCES = ("stdlib", *PACKAGES)
@@ -44,11 +45,9 @@ def read_documentation() -> list[Document]:
 
 def _read_packages() -> Iterator[tuple[str, dict[str, Module]]]:
     """Yield every source and what its files say, by module."""
-    from tqdm.auto import tqdm
-
     files = {source: source_files(source) for source in SOURCES}
     total = sum(map(len, files.values()))
-    with tqdm(total=total, desc="reading documentation", unit="file") as bar:
+    with bar(total=total, desc="reading documentation", unit="file") as progress:
         for source in SOURCES:
             constants = shared_constants(source)
             modules: dict[str, Module] = {}
@@ -56,7 +55,7 @@ def _read_packages() -> Iterator[tuple[str, dict[str, Module]]]:
                 module = read_module(name, path, constants)
                 if module is not None:
                     modules.setdefault(name, Module(name)).merge(module)
-                bar.update()
+                progress.update()
             attach(modules)
             yield source, modules
 

@@ -126,17 +126,18 @@ def _level_line(draw, reference):
 def history(record, *, title, reference=None):
     """The loss of a training run, and the validation loss where it was measured.
 
-    `record` has `steps` and `loss` of one length, and `validation`, pairs of
-    (step, loss). Losses in nats/token.
+    `record` is a `gptcourse.history.History`; its loss is drawn as the mean of the
+    last steps, in nats/token.
 
-    >>> from types import SimpleNamespace
-    >>> record = SimpleNamespace(steps=[1, 2], loss=[4.0, 3.0], validation=[(2, 3.2)])
+    >>> from gptcourse.history import History
+    >>> record = History(step=[1, 2], loss=[4.0, 3.0], validation_step=[2],
+    ...                  validation_loss=[3.2])
     >>> len(history(record, title="Learning").axes[0].containers)
     2
     """
-    series = {"training": (record.steps, record.loss)}
-    if record.validation:
-        series["validation"] = tuple(zip(*record.validation, strict=True))
+    series = {"training, mean of the last 20": (record.step, record.smoothed(20))}
+    if record.validation_step:
+        series["validation"] = (record.validation_step, record.validation_loss)
     return curves(
         series,
         x_label="step",
@@ -153,8 +154,9 @@ def bars(values, *, y_label, title, reference=None, errors=None):
     bars of one name stand together, a colour and hatch for each series. `errors` has
     the same form. `reference` is a `(name, y)` drawn across.
 
-    >>> figure = bars({"pre-trained": {"a": 3, "b": 4}, "from scratch": {"a": 1, "b": 2}},
-    ...               y_label="accuracy [%]", title="It helps", reference=("chance", 2))
+    >>> scores = {"pre-trained": {"a": 3, "b": 4}, "from scratch": {"a": 1, "b": 2}}
+    >>> figure = bars(scores, y_label="accuracy [%]", title="It helps",
+    ...               reference=("chance", 2))
     >>> len(figure.axes[0].patches)
     4
     """

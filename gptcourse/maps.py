@@ -27,9 +27,10 @@ def heatmap(
 ):  # fmt: skip
     """A matrix as colours, with a colour bar that names the values and their unit.
 
-    `matrix` (rows, columns). Where values have both signs, the scale is centred on
-    0. Both colour maps grow steadily lighter, so they read in grey. `limits` (low, high) fixes the scale, so that figures
-    compare. Ticks are texts. Small matrices show their numbers.
+    `matrix` (rows, columns). Where values have both signs, the scale is centred on 0.
+    Both colour maps grow steadily lighter, so they read in grey. `limits` (low, high)
+    fixes the scale, so that figures compare. Ticks are texts. Small matrices show
+    their numbers.
 
     >>> figure = heatmap([[0.0, 1.0]], x_label="key position", y_label="query position",
     ...                  title="All on the last", value_label="weight")
@@ -81,7 +82,7 @@ def _write_numbers(axes, image, values):
 
 
 def attention_map(weights, tokens, *, title, queries=None):
-    """Attention weights (t, s) of one head: a row for each query, a column for each key.
+    """Attention weights (t, s) of one head: a row a query, a column a key.
 
     `tokens` are the s keys' texts; `queries` the t queries' where they differ. Colours
     always run from 0 to 1, so that maps compare. ValueError when shapes do not fit or

@@ -47,7 +47,9 @@ class PieceSplitter:
         except regex.error as error:
             raise ValueError(f"pattern {pattern!r} cannot be read: {error}") from None
         if self._exact.groups:
-            raise ValueError(f"pattern {pattern!r} has a group: write (?:...) for (...)")
+            raise ValueError(
+                f"pattern {pattern!r} has a group: write (?:...) for (...)"
+            )
         self.pattern = pattern
         self._quick = _GPT2_ASCII if pattern == GPT2_PATTERN else None
 
@@ -56,7 +58,7 @@ class PieceSplitter:
         return list(chain.from_iterable(map(self.refine, self.rough(text))))
 
     def rough(self, text: str) -> Iterable[str]:
-        """Cut fast; ValueError names the first character that the pattern leaves out."""
+        """Cut fast; ValueError names the first character that no piece holds."""
         if self._quick is None:
             return self._cut_with_care(text)
         if len(text) <= _LIST_LIMIT:

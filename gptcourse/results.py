@@ -30,7 +30,7 @@ def seed():
     text = os.environ.get("GPTCOURSE_SEED", "0")
     if not text.isdecimal():
         raise ValueError(
-            f"GPTCOURSE_SEED is {text!r}: set it to a whole number from 0 up, or unset it"
+            f"GPTCOURSE_SEED is {text!r}: set it to a whole number from 0 up"
         )
     return int(text)
 

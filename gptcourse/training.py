@@ -18,12 +18,12 @@ from einops import rearrange
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
-from tqdm.auto import tqdm
 
 from gptcourse.batches import RandomBatches, windows_in_order
 from gptcourse.checkpoints import load_checkpoint, save_checkpoint
 from gptcourse.history import History, flops_per_token
 from gptcourse.optimizers import Optimizer, Schedule, constant
+from gptcourse.progress import bar
 
 #: A loss takes (model, inputs (b, t), targets (b, t)) and returns a scalar.
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -107,13 +107,13 @@ def train(
         run.history = load_checkpoint(checkpoint, model, optimizer, batches)
         run.history.interrupted = False
     model.train()
-    bar = tqdm(range(len(run.history.step), steps), disable=_is_quiet(), leave=False)
+    ahead = bar(range(len(run.history.step), steps), hidden=not _is_first())
     with CtrlC() as ctrl_c:
-        for step in bar:
+        for step in ahead:
             run.step(step, steps)
             last = step + 1 == steps or ctrl_c.pressed
             if last or (step + 1) % every == 0 or (step + 1) % 10 == 0:
-                bar.set_postfix(loss=f"{run.look_up():.3f}")
+                ahead.set_postfix(loss=f"{run.look_up():.3f}")
             if last or (step + 1) % every == 0:
                 if validation is not None:
                     run.history.add_validation(validation())
@@ -233,6 +233,5 @@ def autocast(device: torch.device, bf16: bool) -> AbstractContextManager:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
 
 
-def _is_quiet() -> bool | None:
-    """Return whether to hide the bar: on all processes but the first."""
-    return True if distributed.is_initialized() and distributed.get_rank() else None
+def _is_first() -> bool:
+    return not distributed.is_initialized() or distributed.get_rank() == 0

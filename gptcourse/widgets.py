@@ -1,4 +1,4 @@
-"""Widgets: a few controls around a pure function from their values to a picture or HTML.
+"""Widgets: a few controls around a pure function that gives a picture or HTML.
 
 A panel puts the controls over one `ipywidgets.HTML` and sets its `value` when they
 change; there is no hidden state and no captured output. Where no kernel runs, a page
@@ -8,6 +8,8 @@ show the same picture statically first.
 
 import base64
 import html
+from contextlib import suppress
+from itertools import islice
 
 import ipywidgets
 from matplotlib.figure import Figure
@@ -16,6 +18,7 @@ from gptcourse import drawing
 
 LAYOUT = {"width": "95%", "max_width": "640px"}
 WIDE_LABELS = {"description_width": "12em"}
+TRIAL_STEPS = 3  # of a growing text: enough to meet an error of its settings
 
 
 def slider(low, high, step, value, label):
@@ -88,8 +91,10 @@ def ends(control):
 class Panel(ipywidgets.VBox):
     """Controls, perhaps a button, and one view whose `value` is the HTML seen."""
 
-    def __init__(self, controls, button=None):
+    def __init__(self, controls, trial, button=None):
+        """`trial(**state)` does once what the panel does, and shows nothing."""
         self.controls = controls
+        self.trial = trial
         self.button = button
         self.view = ipywidgets.HTML()
         buttons = [] if button is None else [button]
@@ -104,6 +109,12 @@ class Panel(ipywidgets.VBox):
         for name, control in self.controls.items():
             for end in ends(control):
                 yield self.state() | {name: end}
+
+    def try_ends(self):
+        """Try every state at an end: a ValueError is an answer, others are raised."""
+        for state in self.states_at_ends():
+            with suppress(ValueError):
+                self.trial(**state)
 
     def __repr__(self):
         labels = ", ".join(control.description for control in self.controls.values())
@@ -128,18 +139,17 @@ def explore(render, *, alt="", **controls):
     '<b>25</b>'
     """
 
-    def seen():
-        state = panel.state()
+    def seen(**state):
         return _picture(render(**state), alt, state)
 
     def refresh(_change):
         try:
-            panel.view.value = seen()
+            panel.view.value = seen(**panel.state())
         except ValueError as error:
             panel.view.value = _one_line(error)
 
-    panel = Panel(controls)
-    panel.view.value = seen()
+    panel = Panel(controls, trial=seen)
+    panel.view.value = seen(**panel.state())
     for control in controls.values():
         control.observe(refresh, names="value")
     return panel
@@ -161,6 +171,9 @@ def writer(stream, *, label="Write", **controls):
     True
     """
 
+    def begin(**state):
+        return [_written(grown) for grown in islice(stream(**state), TRIAL_STEPS)]
+
     def write(_button):
         button.disabled = True
         try:
@@ -173,7 +186,7 @@ def writer(stream, *, label="Write", **controls):
 
     button = ipywidgets.Button(description=label, button_style="primary")
     button.on_click(write)
-    panel = Panel(controls, button)
+    panel = Panel(controls, trial=begin, button=button)
     return panel
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gptcourse import drawing, figures
+from gptcourse.history import History
 
 TOKENS = ["The", " cat", " sat", "."]
 EVEN = np.tril(np.ones((4, 4))) / np.arange(1, 5)[:, None]
@@ -17,8 +18,8 @@ EVEN = np.tril(np.ones((4, 4))) / np.arange(1, 5)[:, None]
 def every_figure():
     rng = np.random.default_rng(0)
     line = ([1, 2, 4], [3.0, 2.0, 1.5])
-    record = type(
-        "Record", (), {"steps": [1, 2], "loss": [4.0, 3.0], "validation": [(2, 3.5)]}
+    record = History(
+        step=[1, 2], loss=[4.0, 3.0], validation_step=[2], validation_loss=[3.5]
     )
     return {
         "curves": figures.curves(

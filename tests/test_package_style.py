@@ -19,19 +19,26 @@ COLUMNS = 88
 FLOORS = [
     {"widgets", "figures", "maps", "drawing"},
     {"checks"},
-    {"pretrained", "training", "sampling"},
+    {"pretrain", "training", "sampling"},
     {"model"},
     {"layers", "attention"},
     {"corpora"},
-    {"tokenizer"},
-    {"results", "papers"},
+    {"tokenizer", "tokenizer_files", "word_tokenizer"},
+    {"results", "papers", "progress"},
 ]
 FORBIDDEN = re.compile(
     r"/work/|/tmp/|/root/|/home/|\bClaude\b|\bTODO\b|\bFIXME\b|\bworkplace\b"
     r"|\bsub-?agent|\.\./shared"
 )
 TEXTS = {".py", ".md", ".toml", ".ipynb", ".cfg", ".yml", ".json", ".txt", ""}
-SKIPPED = {".git", ".venv", "__pycache__", ".pytest_cache", ".ruff_cache", ".hypothesis"}
+SKIPPED = {
+    ".git",
+    ".venv",
+    "__pycache__",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".hypothesis",
+}
 
 
 def tree(path):
@@ -51,3 +58,141 @@ def imported(path):
             head, _, rest = node.module.partition(".")
             names |= {rest} if head == "gptcourse" else set()
     return names
+
+
+IMPORTS = {path.stem: imported(path) for path in MODULES}
+
+
+def floors(imports):
+    """Every module's floor, 0 at the top; a part stands where its lowest user does.
+
+    Raises ValueError for a cycle, and for a part that no module imports.
+    """
+    found = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+    waiting = set(imports) - set(found)
+    while waiting:
+        users = {part: {m for m in imports if part in imports[m]} for part in waiting}
+        ready = {part for part in waiting if users[part] and users[part] <= set(found)}
+        if not ready:
+            raise ValueError(f"give a floor to one of {sorted(waiting)}, or use it")
+        found |= {part: max(found[user] for user in users[part]) for part in ready}
+        waiting -= ready
+    return found
+
+
+def upward(imports):
+    """The imports that go up, as texts."""
+    floor = floors(imports)
+    return [
+        f"{module} (floor {floor[module]}) imports {name} (floor {floor[name]})"
+        for module, names in imports.items()
+        for name in names
+        if floor[name] < floor[module]
+    ]
+
+
+def cyclic(imports):
+    """Modules that import themselves, by way of others or not."""
+    reached = {module: set(names) for module, names in imports.items()}
+    for _ in imports:
+        reached = {
+            module: names.union(*(reached[name] for name in names))
+            for module, names in reached.items()
+        }
+    return [module for module, names in reached.items() if module in names]
+
+
+def test_imports_go_downward_only_and_never_in_a_circle():
+    assert upward(IMPORTS) == []
+    assert cyclic(IMPORTS) == []
+
+
+def test_an_import_upward_is_caught_also_through_a_part():
+    assert upward(IMPORTS | {"tokenizer": IMPORTS["tokenizer"] | {"model"}})
+    parts = {"tokenizer": IMPORTS["tokenizer"] | {"part"}, "part": {"figures"}}
+    assert upward(IMPORTS | parts)
+    assert cyclic(IMPORTS | {"results": {"papers"}, "papers": {"results"}})
+    with pytest.raises(ValueError, match="give a floor to one of"):
+        upward(IMPORTS | {"alone": set()})
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_module_is_one_idea_in_lines_that_fit(path):
+    lines = path.read_text("utf-8").splitlines()
+    assert len(lines) <= MODULE_LINES
+    assert [line for line in lines if len(line) > COLUMNS] == []
+
+
+@pytest.mark.parametrize("command", ["check", "format --check"])
+def test_ruff_finds_nothing_dead_undocumented_or_out_of_form(command):
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *command.split(), "--quiet", ROOT],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_functions_are_short(path):
+    long = {}
+    for node in ast.walk(tree(path)):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        body = node.body[1:] if ast.get_docstring(node) else node.body
+        count = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+        if count > FUNCTION_LINES:
+            long[node.name] = count
+    assert long == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_no_pickle_is_loaded_and_no_text_is_run(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"eval", "exec", "torch.load", "numpy.load", "np.load"}
+        names = [
+            alias.name for alias in getattr(node, "names", []) if hasattr(alias, "name")
+        ]
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            module = getattr(node, "module", None)
+            heads = {(name or "").split(".")[0] for name in [module, *names]}
+            assert not heads & {"pickle", "dill", "shelve", "marshal", "joblib"}
+
+
+def test_importing_the_package_imports_no_torch_and_prints_nothing():
+    code = "import gptcourse, sys; sys.exit('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def texts():
+    """Every text file that belongs to the repository."""
+    for path in ROOT.rglob("*"):
+        inside = path.relative_to(ROOT)
+        if SKIPPED & set(inside.parts) or not path.is_file():
+            continue
+        if path.suffix in TEXTS and path != Path(__file__):
+            yield inside, path.read_text("utf-8", errors="replace")
+
+
+def test_no_text_mentions_what_is_no_part_of_the_project():
+    found = [
+        f"{path}: {match[0]}"
+        for path, text in texts()
+        for match in FORBIDDEN.finditer(text)
+    ]
+    assert found == []
+
+
+def test_conda_gives_python_and_pip_and_pip_the_rest():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+    *conda, pip = environment["dependencies"]
+    assert [re.match(r"[a-z]+", name)[0] for name in conda] == ["python", "pip"]
+    assert set(pip) == {"pip"}
+    line = " ".join(pip["pip"])
+    assert re.fullmatch(r"(-c|--constraint) constraints\.txt -e \.(\[[a-z,]+\])?", line)

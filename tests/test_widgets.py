@@ -48,6 +48,37 @@ def test_rendering_at_every_end_works():
         assert panel.view.value.startswith("k=")
 
 
+def test_trying_the_ends_calls_render_there_and_takes_a_value_error_for_an_answer():
+    tried = []
+
+    def render(n, prompt):
+        tried.append((n, prompt))
+        return refuse_empty(prompt)
+
+    n, prompt = widgets.slider(0, 9, 1, 5, "n"), widgets.text("A", "prompt")
+    widgets.explore(render, n=n, prompt=prompt).try_ends()
+    assert {n for n, _ in tried} == {0, 5, 9}
+    assert (5, "") in tried
+
+
+@pytest.mark.parametrize("make", [widgets.explore, widgets.writer])
+def test_trying_the_ends_raises_any_other_error(make):
+    def divide(n):
+        return [str(1 / n)] if make is widgets.writer else str(1 / n)
+
+    panel = make(divide, n=widgets.slider(0, 9, 1, 5, "n"))
+    with pytest.raises(ZeroDivisionError):
+        panel.try_ends()
+
+
+def test_trying_the_ends_of_a_writer_waits_for_no_long_text():
+    def endless(n):
+        while True:
+            yield str(n)
+
+    widgets.writer(endless, n=widgets.slider(0, 9, 1, 5, "n")).try_ends()
+
+
 def test_a_figure_is_shown_as_an_image_with_its_alternative_text():
     panel = widgets.explore(
         bars, alt="A bar of height {n} & more", n=widgets.slider(1, 9, 1, 2, "n")

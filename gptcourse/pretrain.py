@@ -1,0 +1,159 @@
+"""The same loop for more than one machine: `python -m gptcourse.pretrain`.
+
+On a laptop:            python -m gptcourse.pretrain --steps 200
+On one machine's GPUs:  torchrun --nproc-per-node 8 -m gptcourse.pretrain
+With the weights spread over the processes (FSDP2): add `--shard`.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import distributed
+from torch.distributed.fsdp import fully_shard
+
+from gptcourse.batches import RandomBatches
+from gptcourse.corpora import python_docs
+from gptcourse.history import History
+from gptcourse.model import GPT, GPTConfig
+from gptcourse.optimizers import adamw, warmup_cosine
+from gptcourse.tokenizer import BytePairTokenizer
+from gptcourse.training import train, validation_loss
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line.
+
+    >>> arguments(["--steps", "5"]).steps
+    5
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m gptcourse.pretrain",
+        description="Train a GPT on Python's own documentation or on a text file.",
+    )
+    add = parser.add_argument
+    add("--text", type=Path, help="a UTF-8 text file (default: the documentation)")
+    add("--n-vocab", type=int, default=1024, help="size of the BPE vocabulary")
+    add("--n-ctx", type=int, default=128, help="context in tokens")
+    add("--n-embd", type=int, default=128, help="width")
+    add("--n-head", type=int, default=4, help="heads")
+    add("--n-layer", type=int, default=4, help="blocks")
+    add("--batch-size", type=int, default=16, help="sequences a step, in all")
+    add("--steps", type=int, default=1000, help="updates in all")
+    add("--lr", type=float, default=1e-3, help="highest learning rate")
+    add("--warmup", type=int, default=50, help="updates of linear warm-up")
+    add("--every", type=int, default=100, help="updates between measurements")
+    add("--seed", type=int, default=0, help="of the weights and the batches")
+    add("--checkpoint", type=Path, help="file to write to, and to go on from")
+    add("--shard", action="store_true", help="spread the weights (FSDP2)")
+    add("--bf16", action="store_true", help="matrix products in bfloat16")
+    return parser.parse_args(given)
+
+
+@contextmanager
+def processes():
+    """Join the other processes that `torchrun` started; yield this one's device.
+
+    Without `torchrun` there is one process; a group joined already is left as it is.
+    """
+    local = int(os.environ.get("LOCAL_RANK", 0))
+    device = torch.device("cuda", local) if torch.cuda.is_available() else "cpu"
+    if "RANK" not in os.environ or distributed.is_initialized():
+        yield device
+        return
+    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield device
+    finally:
+        distributed.destroy_process_group()
+
+
+def shard(model: GPT) -> None:
+    """Spread a model's weights over the processes, one group of them a block."""
+    for block in model.h:
+        fully_shard(block)
+    fully_shard(model)
+
+
+def read_text(path: Path) -> tuple[list[str], list[str]]:
+    """Return a file's training and validation text; the last 5 % is validation.
+
+    Raises: ValueError if the file is empty or no UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 at byte {error.start}") from None
+    if not text.strip():
+        raise ValueError(f"{path} is empty; there is nothing to learn from")
+    cut = int(len(text) * 0.95)
+    return [text[:cut]], [text[cut:]]
+
+
+def data(args: argparse.Namespace) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the tokens (n,) of the training and the validation text."""
+    if args.text is None:
+        texts = [part.texts() for part in python_docs().split()]
+    else:
+        texts = read_text(args.text)
+    tokenizer = BytePairTokenizer.train(texts[0], args.n_vocab)
+    train_tokens, validation_tokens = (
+        torch.tensor([token for text in part for token in tokenizer.encode(text)])
+        for part in texts
+    )
+    return train_tokens, validation_tokens
+
+
+def main(given: Sequence[str] | None = None) -> History:
+    """Train as the command line says; print the losses; return the history."""
+    args = arguments(given)
+    with processes() as device:
+        tokens, validation_tokens = data(args)
+        config = GPTConfig(
+            args.n_vocab, args.n_ctx, args.n_embd, args.n_head, args.n_layer
+        )
+        model = GPT(config, torch.Generator().manual_seed(args.seed)).to(device)
+        if args.shard:
+            shard(model)
+        generator = torch.Generator().manual_seed(args.seed + 1)
+        history = train(
+            model,
+            RandomBatches(tokens, args.batch_size, args.n_ctx, generator),
+            args.steps,
+            adamw(model, args.lr),
+            schedule=warmup_cosine(args.warmup),
+            validation=lambda: validation_loss(
+                model, validation_tokens, max_tokens=2**16
+            ),
+            every=args.every,
+            bf16=args.bf16,
+            checkpoint=args.checkpoint,
+            resume=True,
+        )
+    if int(os.environ.get("RANK", 0)) == 0:
+        report(history)
+    return history
+
+
+def report(history: History) -> None:
+    """Print a line a measurement: step, validation loss, tokens, seconds.
+
+    >>> report(History(step=[1], tokens=[64], seconds=[0.5], validation_step=[1],
+    ...                validation_loss=[4.2]))
+    step 1: validation loss 4.200 nats/token, 64 tokens, 0.5 s
+    """
+    for step, loss in zip(
+        history.validation_step, history.validation_loss, strict=True
+    ):
+        tokens, seconds = history.tokens[step - 1], history.seconds[step - 1]
+        print(
+            f"step {step}: validation loss {loss:.3f} nats/token, "
+            f"{tokens:,} tokens, {seconds:.1f} s"
+        )
+
+
+if __name__ == "__main__":
+    main()
