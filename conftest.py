@@ -1,17 +1,22 @@
 """For every test run, of notebooks too.
 
-No progress bars, for they differ from run to run. The font cache is built before: a
-kernel that finds none says so on stderr, and no stored output has that. After the last
-cell of a notebook, one more tries all its widgets at the ends of their controls.
+No progress bars, for they differ from run to run. No network, for nothing may need it:
+the start-up file in `tests/offline` refuses it, here and in the kernels. The font cache
+is built before: a kernel that finds none says so on stderr, and no stored output has
+that. After the last cell of a notebook, one more tries all its widgets at the ends of
+their controls.
 """
 
 import importlib
 import os
+import runpy
 from collections import defaultdict
+from pathlib import Path
 
 from nbformat.v4 import new_code_cell
 from nbval.plugin import IPyNbCell
 
+OFFLINE = Path(__file__).parent / "tests" / "offline"
 TRY_WIDGETS = """from gptcourse import widgets
 
 for _value in [*globals().values(), *Out.values()]:
@@ -22,6 +27,9 @@ for _value in [*globals().values(), *Out.values()]:
 def pytest_configure(config):
     """Prepare this process and, through its environment, the kernels it starts."""
     os.environ["TQDM_DISABLE"] = "1"
+    paths = [str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    runpy.run_path(OFFLINE / "sitecustomize.py")
     importlib.import_module("matplotlib.font_manager")
 
 

@@ -7,7 +7,7 @@ import heapq
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
+from itertools import pairwise, repeat
 
 from gptcourse.byte_symbols import BYTE_ORDER, BYTE_RANKS
 
@@ -52,7 +52,7 @@ class _CountedWords:
         self.weights = list(counts.values())
         places = defaultdict(list)
         for i, word in enumerate(self.words):
-            for left, right in zip(word, word[1:], strict=False):
+            for left, right in pairwise(word):
                 places[left + right].append(i)
         self.counts = {pair: self._count(where) for pair, where in places.items()}
         self.queue = [(-self.counts[pair], pair, places[pair]) for pair in places]
@@ -116,7 +116,7 @@ def apply_merges(symbols: list[int], ranks: Mapping[Pair, int]) -> list[int]:
     if len(symbols) > _LONG:
         return _apply_to_long(symbols, ranks)
     symbols, rank = symbols.copy(), ranks.get
-    joined = list(map(rank, zip(symbols, symbols[1:], strict=False), repeat(_NEVER)))
+    joined = list(map(rank, pairwise(symbols), repeat(_NEVER)))
     while joined and (new := min(joined)) != _NEVER:
         i = joined.index(new)
         symbols[i] = new

@@ -223,10 +223,11 @@ class BytePairTokenizer:
         return list(chain.from_iterable(map(self._cache.__getitem__, pieces)))
 
     def _encode_piece(self, piece: str) -> tuple[int, ...]:
-        parts = self._splitter.refine(piece)
-        if len(parts) > 1:
-            return tuple(chain.from_iterable(map(self._cache.__getitem__, parts)))
-        data = piece.encode("utf-8", errors="surrogateescape")
+        if not piece.isascii():
+            parts = self._splitter.refine(piece)
+            if len(parts) > 1:
+                return tuple(chain.from_iterable(map(self._cache.__getitem__, parts)))
+        data = piece.encode("utf-8", "surrogateescape")
         if data in self.vocabulary:
             return (self.vocabulary[data],)
         symbols = apply_merges(spell(data), self._pairs)

@@ -24,10 +24,10 @@ KERNEL_NAME = "python3"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_METADATA = ("tags", "jupyter")  # what an author sets; the rest is a run's
 CELL_SECONDS = 600
-THREADS = "2"
+THREADS = 2  # what the course promises its times for
 
 
-def execute(notebook, folder, watch=nullcontext):
+def execute(notebook, folder, watch=nullcontext, threads=THREADS):
     """Execute in a fresh kernel that works in `folder`; return seconds by cell.
 
     `watch(pid)` is a context around the run of the kernel with this process id. Raises
@@ -44,7 +44,11 @@ def execute(notebook, folder, watch=nullcontext):
         coalesce_streams=True,
     )
     seconds = {}
-    with quiet_environment(), client.setup_kernel(), watch(client.km.provisioner.pid):
+    with (
+        quiet_environment(threads),
+        client.setup_kernel(),
+        watch(client.km.provisioner.pid),
+    ):
         for index, cell in enumerate(notebook.cells):
             start = perf_counter()
             try:
@@ -57,9 +61,9 @@ def execute(notebook, folder, watch=nullcontext):
 
 
 @contextmanager
-def quiet_environment():
-    """No progress bars, and as many threads as the course promises its times for."""
-    wanted = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": THREADS}
+def quiet_environment(threads):
+    """No progress bars, and as many threads as given."""
+    wanted = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": str(threads)}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

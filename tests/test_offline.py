@@ -1,0 +1,71 @@
+"""Nothing needs a network, and importing the package costs nothing.
+
+All test runs, and the kernels of the notebooks under test, start with
+`offline/sitecustomize.py`, which refuses what leaves this machine.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+EVERYTHING = """
+import pkgutil, gptcourse
+for module in pkgutil.iter_modules(gptcourse.__path__, "gptcourse."):
+    __import__(module.name)
+import torch
+from gptcourse import corpora, papers, results
+from gptcourse.batches import RandomBatches
+from gptcourse.model import GPT, GPTConfig
+from gptcourse.optimizers import muon
+from gptcourse.sampling import generate
+from gptcourse.tokenizer import BytePairTokenizer
+from gptcourse.training import train
+
+corpus = corpora.python_docs()
+tokenizer = BytePairTokenizer.train([corpus.documents[0].text], 270)
+tokens = torch.tensor(tokenizer.encode(corpus.documents[0].text * 9))
+model = GPT(GPTConfig(tokenizer.n_vocab, 8, 16, 2, 1))
+train(model, RandomBatches(tokens, 2, 8), 2, muon(model))
+print(len(tokenizer.decode(generate(model, tokens[None, :4], 4)[0].tolist())) > 0)
+"""
+
+
+def python(code, *flags):
+    return subprocess.run(
+        [sys.executable, *flags, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_package_works_with_the_network_forbidden():
+    done = python(EVERYTHING)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "socket.create_connection(('192.0.2.1', 80), timeout=1)",
+        "socket.socket().connect(('192.0.2.1', 80))",
+        "socket.getaddrinfo('example.org', 80)",
+    ],
+)
+def test_the_guard_would_catch_a_use_of_the_network(use):
+    done = python("import socket; " + use)
+    assert "network use" in done.stderr
+
+
+def test_importing_the_package_brings_no_torch_and_takes_no_time():
+    code = (
+        "import json, sys, time; start = time.perf_counter(); import gptcourse; "
+        "seconds = time.perf_counter() - start; "
+        "print(json.dumps([seconds, 'torch' in sys.modules]))"
+    )
+    runs = [json.loads(python(code).stdout) for _ in range(3)]
+    assert min(seconds for seconds, _ in runs) < 0.1
+    assert not any(with_torch for _, with_torch in runs)
