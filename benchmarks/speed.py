@@ -26,11 +26,6 @@ class Row(NamedTuple):
     peer: float
     target: float
 
-    @property
-    def ratio(self) -> float:
-        """Return how many times faster ours is."""
-        return self.peer / self.ours
-
 
 def in_turns(
     ours: Callable[[], object], peer: Callable[[], object], repeats: int

@@ -72,27 +72,31 @@ def _check_schedule(warmup: int, final: float) -> None:
         )
 
 
-def decayed(model: nn.Module) -> list[Tensor]:
-    """Return the matrices that weight decay acts on.
+def matrices(model: nn.Module) -> list[Tensor]:
+    """Return the matrices inside a model: what weight decay and Muon act on.
 
-    Gains, biases and embeddings are left alone: shrinking a rare token's row only
-    because it is rare helps nobody. GPT-1's paper spares biases and gains; its code
-    decays embeddings too (every tensor of more than one dimension).
+    Embeddings are none: shrinking a rare token's row only because it is rare helps
+    nobody. GPT-1's paper spares biases and gains; its code decays embeddings too
+    (every tensor of more than one dimension).
 
-    >>> len(decayed(nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 2))))
+    >>> len(matrices(nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 2))))
     1
     """
-    tables = {
-        id(module.weight)
-        for module in model.modules()
-        if isinstance(module, nn.Embedding)
-    }
-    return [p for p in model.parameters() if p.ndim >= 2 and id(p) not in tables]
+    return _without(embeddings(model), [p for p in model.parameters() if p.ndim >= 2])
 
 
-def _spared(model: nn.Module) -> list[Tensor]:
-    chosen = {id(p) for p in decayed(model)}
-    return [p for p in model.parameters() if id(p) not in chosen]
+def embeddings(model: nn.Module) -> list[Tensor]:
+    """Return the tables of a model, tokens' and positions'.
+
+    >>> len(embeddings(nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 2))))
+    1
+    """
+    return [m.weight for m in model.modules() if isinstance(m, nn.Embedding)]
+
+
+def _without(left_out: list[Tensor], tensors: Iterable[Tensor]) -> list[Tensor]:
+    ids = {id(tensor) for tensor in left_out}
+    return [tensor for tensor in tensors if id(tensor) not in ids]
 
 
 def adamw(
@@ -110,8 +114,11 @@ def adamw(
     [0.1, 0.0]
     """
     groups = [
-        {"params": decayed(model), "weight_decay": weight_decay},
-        {"params": _spared(model), "weight_decay": 0.0},
+        {"params": matrices(model), "weight_decay": weight_decay},
+        {
+            "params": _without(matrices(model), model.parameters()),
+            "weight_decay": 0.0,
+        },
     ]
     return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=1e-8, fused=True)
 
@@ -160,24 +167,31 @@ def parts(optimizer: Optimizer) -> Iterable[torch.optim.Optimizer]:
 
 def muon(
     model: nn.Module,
-    lr: float = 0.02,
-    weight_decay: float = 0.01,
+    lr: float = 0.03,
+    embedding_lr: float = 0.02,
     adamw_lr: float = 3e-3,
+    momentum: float = 0.9,
 ) -> Together:
-    """Return Muon on the matrices inside the model, AdamW on all the rest.
+    """Return the course's own recipe: Muon on the matrices, AdamW on all the rest.
 
     Muon makes each update of a matrix nearly orthogonal, so that all its directions
-    learn at one speed. Embeddings, gains and biases keep AdamW.
+    learn at one speed. The embeddings learn at `embedding_lr`, gains and biases at
+    `adamw_lr`. The defaults are for models of about a million parameters that train
+    for some hundred steps, with a schedule that falls to 0.
 
-    Source: Keller Jordan, 2024, "Muon: an optimizer for hidden layers"; the
-    implementation is `torch.optim.Muon`.
+    Source: Keller Jordan, 2024, "Muon: an optimizer for hidden layers in neural
+    networks"; the implementation is `torch.optim.Muon`.
 
     >>> len(muon(nn.Linear(2, 2)).optimizers)
     2
     """
+    inside, tables = matrices(model), embeddings(model)
+    vectors = _without(inside + tables, model.parameters())
+    groups = [{"params": tables, "lr": embedding_lr}, {"params": vectors}]
+    groups = [group for group in groups if group["params"]]
     return Together(
-        torch.optim.Muon(decayed(model), lr=lr, weight_decay=weight_decay),
+        torch.optim.Muon(inside, lr=lr, momentum=momentum, weight_decay=0.0),
         torch.optim.AdamW(
-            _spared(model), lr=adamw_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True
+            groups, lr=adamw_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True
         ),
     )

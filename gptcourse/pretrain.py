@@ -21,7 +21,7 @@ from gptcourse.history import History
 from gptcourse.model import GPT, GPTConfig
 from gptcourse.optimizers import adamw, warmup_cosine
 from gptcourse.tokenizer import BytePairTokenizer
-from gptcourse.training import train, validation_loss
+from gptcourse.training import gains_by_bf16, train, validation_loss
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -49,7 +49,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of the weights and the batches")
     add("--checkpoint", type=Path, help="file to write to, and to go on from")
     add("--shard", action="store_true", help="spread the weights (FSDP2)")
-    add("--bf16", action="store_true", help="matrix products in bfloat16")
+    add(
+        "--bf16",
+        choices=("yes", "no", "auto"),
+        default="auto",
+        help="matrix products in bfloat16 (auto: where a step gains by it)",
+    )
     return parser.parse_args(given)
 
 
@@ -119,9 +124,10 @@ def main(given: Sequence[str] | None = None) -> History:
         if args.shard:
             shard(model)
         generator = torch.Generator().manual_seed(args.seed + 1)
+        batches = RandomBatches(tokens, args.batch_size, args.n_ctx, generator)
         history = train(
             model,
-            RandomBatches(tokens, args.batch_size, args.n_ctx, generator),
+            batches,
             args.steps,
             adamw(model, args.lr),
             schedule=warmup_cosine(args.warmup),
@@ -129,13 +135,23 @@ def main(given: Sequence[str] | None = None) -> History:
                 model, validation_tokens, max_tokens=2**16
             ),
             every=args.every,
-            bf16=args.bf16,
+            bf16=use_bf16(args.bf16, model, batches),
             checkpoint=args.checkpoint,
             resume=True,
         )
     if int(os.environ.get("RANK", 0)) == 0:
         report(history)
     return history
+
+
+def use_bf16(choice: str, model: GPT, batches: RandomBatches) -> bool:
+    """Return whether to train in bfloat16; processes agree on the first one's word."""
+    verdict = choice == "yes" or (choice == "auto" and gains_by_bf16(model, batches))
+    if not distributed.is_initialized():
+        return verdict
+    said = [verdict]
+    distributed.broadcast_object_list(said)
+    return said[0]
 
 
 def report(history: History) -> None:

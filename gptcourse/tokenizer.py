@@ -4,12 +4,14 @@ Every tokenizer here has train, encode, decode, decode_bytes, save, load and n_v
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
 import regex
 
 from gptcourse import tokenizer_store
+from gptcourse.batched_merges import BatchedMerges
 from gptcourse.byte_symbols import from_symbols, to_symbols
 from gptcourse.character_tokenizer import ByteTokenizer, CharacterTokenizer
 from gptcourse.merges import (
@@ -46,6 +48,8 @@ __all__ = [
 END_OF_TEXT = "<|endoftext|>"
 # Bounds the cache of a tokenizer to about 20 MB.
 _CACHED_PIECES, _CACHED_LENGTH = 1 << 16, 64
+# From here on it is faster to join pieces all at once than one by one.
+_MANY_PIECES = 1000
 
 
 class _PieceCache(dict):
@@ -102,6 +106,7 @@ class BytePairTokenizer:
         self._symbol_ids = list(self.vocabulary.values())
         self._token_bytes = {i: token for token, i in self.vocabulary.items()}
         self._token_bytes |= {i: name.encode() for name, i in self.special.items()}
+        self.n_vocab = max(self._token_bytes) + 1
         self._cache = _PieceCache(self._encode_piece)
 
     @classmethod
@@ -132,11 +137,6 @@ class BytePairTokenizer:
             merges.append((tokens[left], tokens[right]))
             tokens.append(tokens[left] + tokens[right])
         return cls(merges, special, pattern)
-
-    @property
-    def n_vocab(self) -> int:
-        """The number of ids: the largest and 1."""
-        return max(self._token_bytes) + 1
 
     @property
     def pattern(self) -> str:
@@ -207,6 +207,10 @@ class BytePairTokenizer:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
+    @cached_property
+    def _batched(self) -> BatchedMerges:
+        return BatchedMerges(self._pairs, self._symbol_ids)
+
     def _allowed(self, names: Iterable[str] | str) -> set[str]:
         if names == "all":
             return set(self.special)
@@ -220,7 +224,19 @@ class BytePairTokenizer:
 
     def _encode_plain(self, text: str) -> list[int]:
         pieces = self._splitter.rough(text)
+        if isinstance(pieces, list) and len(pieces) > _MANY_PIECES:
+            self._meet(pieces)
         return list(chain.from_iterable(map(self._cache.__getitem__, pieces)))
+
+    def _meet(self, pieces: list[str]) -> None:
+        """Put the ids of new pieces into the cache, if they are many and they fit."""
+        new = [
+            piece
+            for piece in set(pieces).difference(self._cache)
+            if piece.isascii() and len(piece) <= _CACHED_LENGTH
+        ]
+        if _MANY_PIECES < len(new) <= _CACHED_PIECES - len(self._cache):
+            self._cache.update(zip(new, self._batched(new), strict=True))
 
     def _encode_piece(self, piece: str) -> tuple[int, ...]:
         if not piece.isascii():

@@ -112,13 +112,15 @@ def write_merge(pair: BytePair) -> str:
     return f"{to_symbols(pair[0])} {to_symbols(pair[1])}"
 
 
-def read_merge(text: str) -> BytePair:
+def read_merge(text: str | list[str]) -> BytePair:
     """Return the two tokens of a written merge; ValueError if they are not two.
+
+    Newer files write a list of two in place of a string with a space.
 
     >>> read_merge("Ġ t")
     (b' ', b't')
     """
-    parts = text.split(" ") if isinstance(text, str) else text
-    if not isinstance(parts, list) or len(parts) != 2 or "" in parts:
-        raise ValueError(f"{text!r} is no merge: expected two tokens, a space between")
-    return from_symbols(parts[0]), from_symbols(parts[1])
+    match text.split(" ") if isinstance(text, str) else text:
+        case [str(left), str(right)] if left and right:
+            return from_symbols(left), from_symbols(right)
+    raise ValueError(f"{text!r} is no merge: expected two tokens, a space between")

@@ -39,21 +39,23 @@ class WordPairTokenizer:
     """
 
     def __init__(self, symbols: Sequence[str], merges: Iterable[Sequence[str]]):
-        self.symbols = tuple(symbols)
-        self.merges = tuple(map(tuple, merges))
         self.tokens = [UNKNOWN]
         self._ids, self._pairs = {UNKNOWN: 0}, {}
-        for symbol in self.symbols:
+        for symbol in symbols:
             self._add(symbol)
-        for i, pair in enumerate(self.merges, start=1):
-            if len(pair) != 2:
-                raise ValueError(f"merge {i} joins {len(pair)} tokens, not 2")
-            for part in pair:
-                if not self._ids.get(part):
-                    raise ValueError(f"merge {i} joins {part!r}, which is no token yet")
-            left, right = pair
-            self._pairs[self._ids[left], self._ids[right]] = len(self.tokens)
-            self._add(left + right)
+        self.symbols = tuple(self.tokens[1:])
+        self.merges = tuple(map(self._learn, merges))
+
+    def _learn(self, pair: Sequence[str]) -> tuple[str, str]:
+        match pair:
+            case [str(left), str(right)] if self._ids.get(left) and self._ids.get(
+                right
+            ):
+                self._pairs[self._ids[left], self._ids[right]] = len(self.tokens)
+                self._add(left + right)
+                return left, right
+        number = 1 + len(self._pairs)
+        raise ValueError(f"merge {number} is {pair!r}, not two tokens known before it")
 
     def _add(self, token: str) -> None:
         if not isinstance(token, str) or not token:

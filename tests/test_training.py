@@ -22,12 +22,17 @@ from gptcourse.model import GPT, GPTConfig, count_parameters
 from gptcourse.optimizers import (
     adamw,
     constant,
-    decayed,
+    matrices,
     muon,
     warmup_cosine,
     warmup_linear,
 )
-from gptcourse.training import next_token_loss, train, validation_loss
+from gptcourse.training import (
+    gains_by_bf16,
+    next_token_loss,
+    train,
+    validation_loss,
+)
 
 TEXT = torch.arange(400) * 7 % 20  # each token says which comes next
 
@@ -123,6 +128,15 @@ def test_bf16_trains_too():
     assert history.loss[-1] < history.loss[0]
 
 
+def test_asking_for_the_faster_precision_changes_neither_model_nor_batches():
+    model, batches, _ = parts()
+    before = [p.clone() for p in model.parameters()], batches.state()
+    assert gains_by_bf16(model, batches) in (True, False)
+    assert all(map(torch.equal, model.parameters(), before[0]))
+    assert torch.equal(batches.state(), before[1])
+    assert all(p.grad is None for p in model.parameters())
+
+
 # The record.
 
 
@@ -178,7 +192,7 @@ def test_an_impossible_schedule_is_refused(kind):
 
 def test_decay_acts_on_matrices_and_spares_embeddings_gains_and_biases():
     model, *_ = parts()
-    chosen = {id(p) for p in decayed(model)}
+    chosen = {id(p) for p in matrices(model)}
     names = {n for n, p in model.named_parameters() if id(p) in chosen}
     assert names == {
         f"h.0.{part}.weight"
@@ -339,7 +353,7 @@ def test_every_window_can_be_drawn():
 # More than one process.
 
 TEXT_SETTINGS = "--text text.txt --n-vocab 280 --batch-size 8 --steps 12 --every 6"
-MODEL_SETTINGS = "--n-ctx 16 --n-embd 32 --n-layer 2 --lr 3e-3"
+MODEL_SETTINGS = "--n-ctx 16 --n-embd 32 --n-layer 2 --lr 3e-3 --bf16 no"
 OPTIONS = f"{TEXT_SETTINGS} {MODEL_SETTINGS}".split()
 WORKER = f"""
 import json, os
