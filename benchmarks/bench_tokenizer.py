@@ -12,10 +12,11 @@ training, the text not counted.
 import os
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import median
 from typing import NamedTuple
 
+from benchmarks.speed import Row
 from gptcourse import corpora
 from gptcourse.tokenizer import BytePairTokenizer
 
@@ -23,8 +24,6 @@ N_VOCAB = 4096
 N_BYTES = 1_000_000
 REPEATS = 9
 MEMORY_LIMIT_MB = 150
-
-Row = tuple[str, float, float, float, float]
 
 
 class Contest(NamedTuple):
@@ -36,7 +35,7 @@ class Contest(NamedTuple):
     peer: Callable[[], Callable[[], object]]
 
     def row(self) -> Row:
-        """Time both sides in turn; the ratio is the peer's time over ours."""
+        """Return the median seconds of both sides, timed in turn."""
         times = {self.ours: [], self.peer: []}
         for _ in range(REPEATS):
             for prepare, seconds in times.items():
@@ -45,7 +44,7 @@ class Contest(NamedTuple):
                 call()
                 seconds.append(time.perf_counter() - start)
         ours, peer = map(median, times.values())
-        return self.name, ours, peer, peer / ours, self.target
+        return Row(self.name, ours, peer, self.target)
 
 
 def documentation_text() -> str:
@@ -57,11 +56,11 @@ def documentation_text() -> str:
     return text.encode()[:N_BYTES].decode(errors="ignore")
 
 
-def rows() -> list[Row]:
-    """Return (name, our seconds, the peer's seconds, ratio, target) of each contest."""
+def rows() -> Iterator[Row]:
+    """Yield every comparison, on one thread."""
     os.environ.update(RAYON_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
-    text = documentation_text()
-    return [contest.row() for contest in contests(text)]
+    for contest in contests(documentation_text()):
+        yield contest.row()
 
 
 def contests(text: str) -> list[Contest]:
@@ -136,11 +135,11 @@ def _as_tiktoken(tokenizer: BytePairTokenizer):
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the comparisons, and the memory."""
     print(f"{'':46}{'ours':>9}{'peer':>9}{'ratio':>8}{'target':>8}")
-    for name, ours, peer, ratio, target in rows():
+    for name, ours, peer, target in rows():
         seconds = f"{ours:7.3f} s{peer:7.3f} s"
-        print(f"{name:46}{seconds}{ratio:6.2f} ×{target:6.1f} ×")
+        print(f"{name:46}{seconds}{peer / ours:6.2f} ×{target:6.1f} ×")
     print(f"{'BPE training, peak memory over the text':46}", end="")
     print(f"{training_megabytes():6.0f} MB, target: under {MEMORY_LIMIT_MB} MB")
 

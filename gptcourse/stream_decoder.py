@@ -25,6 +25,4 @@ class StreamDecoder:
 
     def finish(self) -> str:
         """Return U+FFFD if the last character stayed unfinished; start anew."""
-        text = self._decoder.decode(b"", final=True)
-        self._decoder.reset()
-        return text
+        return self._decoder.decode(b"", final=True)

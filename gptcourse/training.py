@@ -161,7 +161,9 @@ class _Run:
         self.model, self.batches, self.optimizer = model, batches, optimizer
         self.schedule, self.loss, self.clip, self.bf16 = schedule, loss, clip, bf16
         self.device = next(model.parameters()).device
-        self.base_rates = [group["lr"] for group in optimizer.param_groups]
+        for group in optimizer.param_groups:
+            # Not lr itself: an earlier call may have left it where its schedule ended.
+            group.setdefault("initial_lr", group["lr"])
         self.history = History()
         self.waiting: list[Tensor] = []
         self.tokens = self.n_ctx = 0
@@ -172,11 +174,8 @@ class _Run:
         """Make one update; its loss waits on the device until `look_up`."""
         if not self.waiting:
             self.since = time.perf_counter()
-        factor = self.schedule(step, steps)
-        for group, rate in zip(
-            self.optimizer.param_groups, self.base_rates, strict=True
-        ):
-            group["lr"] = rate * factor
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * self.schedule(step, steps)
         inputs, targets = (self._share(part) for part in next(self.batches))
         with autocast(self.device, self.bf16):
             loss = self.loss(self.wrapped, inputs, targets)

@@ -35,6 +35,11 @@ def test_unseen_characters_are_lost():
     assert tokenizer.decode([1, 2, 0]) == "ab\ufffd"
 
 
+def test_the_unknown_symbol_in_a_text_is_unknown():
+    tokenizer = CharacterTokenizer.train(["a\ufffdb"])
+    assert tokenizer.encode("a\ufffdb") == [1, 0, 2]
+
+
 def test_no_text_gives_the_unknown_symbol_alone():
     assert CharacterTokenizer.train([]).n_vocab == 1
     assert CharacterTokenizer.train([]).encode("a") == [0]

@@ -137,6 +137,19 @@ def test_asking_for_the_faster_precision_changes_neither_model_nor_batches():
     assert all(p.grad is None for p in model.parameters())
 
 
+def test_a_second_call_starts_at_the_full_learning_rate_again():
+    model, batches, optimizer = parts()
+    rates = []
+
+    def loss(*args):
+        rates.append(optimizer.param_groups[0]["lr"])
+        return next_token_loss(*args)
+
+    for _ in range(2):
+        train(model, batches, 3, optimizer, schedule=warmup_linear(0), loss=loss)
+    assert rates == pytest.approx([3e-3, 1.5e-3, 0] * 2)
+
+
 # The record.
 
 
