@@ -52,7 +52,7 @@ def rows() -> Iterator[Row]:
     """Yield the one comparison, seconds of training to the same loss."""
     data = tokens()
     peer = run(*data, 12, 2_000, lambda model: adamw(model, lr=1e-3), constant)
-    ours = run(*data, 12, 450, muon, warmup_linear(10))
+    ours = run(*data, 16, 400, muon, warmup_linear(10))
     reached = ours.validation_loss[-1] <= peer.validation_loss[-1]
     print(
         f"validation loss: AdamW {peer.validation_loss[-1]:.3f}, "

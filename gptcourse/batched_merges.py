@@ -1,16 +1,15 @@
 """Applying merges to thousands of words at once, one merge in every word a round."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from gptcourse.byte_symbols import BYTE_RANKS
 from gptcourse.merges import Pair
 
-_NEVER = np.int32(2**31 - 1)
-_END = np.int32(-1)
-_SYMBOL_OF_BYTE = np.frombuffer(BYTE_RANKS, dtype=np.uint8).astype(np.int32)
+_NEVER = 2**31 - 1
+_END = -1
+_SYMBOL_OF_BYTE = np.frombuffer(BYTE_RANKS, dtype=np.uint8).astype(np.int64)
 _SYMBOL_OF_BYTE[0xFF] = _END
 
 
@@ -27,8 +26,8 @@ class BatchedMerges:
     """
 
     def __init__(self, ranks: Mapping[Pair, int], ids: Sequence[int]):
-        pairs = np.array(list(ranks), dtype=np.int32).reshape(-1, 2)
-        news = np.fromiter(ranks.values(), dtype=np.int32, count=len(ranks))
+        pairs = np.array(list(ranks), dtype=np.int64).reshape(-1, 2)
+        news = np.fromiter(ranks.values(), dtype=np.int64, count=len(ranks))
         of_bytes = (pairs < 256).all(axis=1)
         # One row and one column more, for _END.
         self._bytes_become = np.full((257, 257), _NEVER)
@@ -39,53 +38,50 @@ class BatchedMerges:
     def __call__(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the ids of each word; words are ASCII, and there is one at least."""
         text = b"\xff".join(map(str.encode, words)) + b"\xff"
-        symbols = _SYMBOL_OF_BYTE[np.frombuffer(text, dtype=np.uint8)]
-        symbols = self._join(symbols)
-        ends = np.flatnonzero(symbols == _END).tolist()
-        ids = self._ids[symbols].tolist()
-        return [tuple(ids[end + 1 : to]) for end, to in pairwise([-1, *ends])]
+        symbols, number = self._join(_SYMBOL_OF_BYTE[np.frombuffer(text, np.uint8)])
+        starts, ends = (places[number.argsort()].tolist() for places in _words(symbols))
+        ids = tuple(self._ids[symbols].tolist())
+        return [ids[start:end] for start, end in zip(starts, ends, strict=True)]
 
-    def _join(self, symbols: np.ndarray) -> np.ndarray:
-        """Join until nothing joins; words that are finished leave the array."""
-        is_end = symbols == _END
-        word = np.cumsum(is_end, dtype=np.int32) - is_end
+    def _join(self, symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Join until nothing joins; return words as they finished, and their numbers.
+
+        A round joins one pair in every word: the one that becomes the least symbol, and
+        the leftmost of those. A finished word leaves the array.
+        """
         become = np.append(self._bytes_become[symbols[:-1], symbols[1:]], _NEVER)
-        done_symbols, done_word = [], []
-        while len(symbols):
-            best, lengths = _least_in_each_word(become, symbols)
-            going = np.repeat(best != _NEVER, lengths)
-            done_symbols.append(symbols[~going])
-            done_word.append(word[~going])
-            least = np.repeat(best, lengths)[going]
-            symbols, word, become = symbols[going], word[going], become[going]
-            at = np.flatnonzero(become == least)
-            at = at[np.diff(word[at], prepend=-1) != 0]
-            symbols, word, become = self._join_at(at, symbols, word, become)
-        order = np.concatenate(done_word).argsort(kind="stable")
-        return np.concatenate(done_symbols)[order]
+        number = np.arange(np.count_nonzero(symbols == _END))
+        finished = []
+        while len(number):
+            starts, ends = _words(symbols)
+            # The place in the low bits: of equal symbols the leftmost is the least.
+            least = np.minimum.reduceat(become << 32 | np.arange(len(become)), starts)
+            new, at = least >> 32, least & 0xFFFFFFFF
+            going = new != _NEVER
+            kept = np.repeat(going, ends + 1 - starts)
+            finished.append((symbols[~kept], number[~going]))
+            new, at, number = new[going], at[going], number[going]
+            symbols[at] = new
+            kept[at + 1] = False
+            symbols, become = symbols[kept], become[kept]
+            self._look_up(become, symbols, at=np.cumsum(kept)[at] - 1)
+        return tuple(map(np.concatenate, zip(*finished, strict=True)))
 
-    def _join_at(self, at: np.ndarray, symbols, word, become) -> tuple:
-        """Join the symbols at these places, one in a word, with their neighbours."""
-        symbols[at] = become[at]
-        kept = np.ones(len(symbols), dtype=bool)
-        kept[at + 1] = False
-        symbols, word, become = symbols[kept], word[kept], become[kept]
-        at = at - np.arange(len(at))
+    def _look_up(self, become: np.ndarray, symbols: np.ndarray, at: np.ndarray) -> None:
+        """Write what new symbols become with their neighbours on both sides."""
         become[at] = self._become[_key(symbols[at], symbols[at + 1])]
         before = at[at > 0] - 1
         become[before] = self._become[_key(symbols[before], symbols[before + 1])]
-        return symbols, word, become
 
 
-def _least_in_each_word(become: np.ndarray, symbols: np.ndarray) -> tuple:
-    """Return the smallest `become` of each word, and the words' lengths."""
+def _words(symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the words start, and where their _END is."""
     ends = np.flatnonzero(symbols == _END)
-    lengths = np.diff(ends, prepend=-1)
-    return np.minimum.reduceat(become, ends + 1 - lengths), lengths
+    return np.append(0, ends[:-1] + 1), ends
 
 
 def _key(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return left.astype(np.int64) << 32 | right
+    return left << 32 | right
 
 
 class _PairTable:

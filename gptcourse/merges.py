@@ -76,31 +76,41 @@ class _CountedWords:
         return None
 
     def join(self, pair: str, new: str, places: list[int]) -> None:
-        """Write `new` for the pair in these words, and count the pairs beside it."""
-        counts, (left, right) = self.counts, pair
-        made = defaultdict(list)
+        """Write `new` for the pair in these words, and count the pairs beside it.
+
+        A word is noted once for each neighbour that an occurrence of the pair has, so
+        a pair is counted once for all words.
+        """
+        words, twins = self.words, []
+        lefts, rights = defaultdict(list), defaultdict(list)
         for i in places:
-            parts = self.words[i].split(pair)
-            if len(parts) == 1:  # a word named twice was joined the first time
+            parts = words[i].split(pair)
+            if len(parts) == 1:  # joined before, or its pair went into other merges
                 continue
-            self.words[i], weight = new.join(parts), self.weights[i]
+            words[i] = new.join(parts)
             before = parts[0]
             for after in parts[1:]:
                 if before:
-                    counts[before[-1] + left] -= weight
-                    made[before[-1] + new].append(i)
+                    lefts[before[-1]].append(i)
                 if after:
-                    counts[right + after[0]] -= weight
-                    made[new + after[0]].append(i)
+                    rights[after[0]].append(i)
                 before = after
-            for between in parts[1:-1]:
-                if not between:
-                    counts[right + left] -= weight
-                    made[new + new].append(i)
-        del counts[pair]
-        for new_pair, where in made.items():
-            counts[new_pair] = count = self._count(where)
-            heapq.heappush(self.queue, (-count, new_pair, where))
+            if len(parts) > 2:
+                twins += [i] * parts[1:-1].count("")
+        left, right = pair
+        for symbol, where in lefts.items():
+            self._replace(symbol + left, symbol + new, where)
+        for symbol, where in rights.items():
+            self._replace(right + symbol, new + symbol, where)
+        if twins:
+            self._replace(right + left, new + new, twins)
+        del self.counts[pair]
+
+    def _replace(self, old: str, new: str, places: list[int]) -> None:
+        count = self._count(places)
+        self.counts[old] -= count
+        self.counts[new] = count
+        heapq.heappush(self.queue, (-count, new, places))
 
 
 def apply_merges(symbols: list[int], ranks: Mapping[Pair, int]) -> list[int]:

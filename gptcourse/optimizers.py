@@ -168,7 +168,7 @@ def parts(optimizer: Optimizer) -> Iterable[torch.optim.Optimizer]:
 def muon(
     model: nn.Module,
     lr: float = 0.03,
-    embedding_lr: float = 0.02,
+    embedding_lr: float = 0.03,
     adamw_lr: float = 3e-3,
     momentum: float = 0.9,
 ) -> Together:

@@ -12,7 +12,7 @@ import regex
 
 from gptcourse import tokenizer_store
 from gptcourse.batched_merges import BatchedMerges
-from gptcourse.byte_symbols import from_symbols, to_symbols
+from gptcourse.byte_symbols import BYTE_RANKS, from_symbols, to_symbols
 from gptcourse.character_tokenizer import ByteTokenizer, CharacterTokenizer
 from gptcourse.merges import (
     BytePair,
@@ -50,6 +50,11 @@ END_OF_TEXT = "<|endoftext|>"
 _CACHED_PIECES, _CACHED_LENGTH = 1 << 16, 64
 # From here on it is faster to join pieces all at once than one by one.
 _MANY_PIECES = 1000
+
+
+def _as_symbols(piece: str) -> str:
+    """Write the symbol of each byte as the character with its number."""
+    return piece.encode().translate(BYTE_RANKS).decode("latin-1")
 
 
 class _PieceCache(dict):
@@ -130,7 +135,7 @@ class BytePairTokenizer:
                 f" need at least {least}"
             )
         pieces = PieceSplitter(pattern).count(map(without_surrogates, as_texts(texts)))
-        words = {"".join(map(chr, spell(p.encode()))): n for p, n in pieces.items()}
+        words = {_as_symbols(piece): n for piece, n in pieces.items()}
         learnt = learn_merges(words, n_symbols=256, n_merges=n_vocab - least)
         tokens, merges = byte_tokens(), []
         for left, right in learnt:
