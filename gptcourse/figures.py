@@ -84,7 +84,7 @@ def curves(
     if log_y:
         axes.set_yscale("log")
     if len(series) > 1 or reference is not None:
-        add_legend(axes)
+        add_legend(axes, below=reference is not None)  # else it may hide the level
     return figure
 
 

@@ -51,7 +51,8 @@ class Fact:
 def _number(value):
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.10g}"
+    short = f"{value:g}"
+    return short if float(short) == value else f"{value:.10g}"
 
 
 def fact(key):

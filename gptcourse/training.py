@@ -93,7 +93,8 @@ def train(
     keeps what it learnt, the history says so, the checkpoint is written.
 
     Under `torchrun` every process draws the same batch and learns from its share of
-    the rows; gradients are averaged, so the losses are those of one process.
+    the rows; gradients are averaged, so the losses are those of one process. Every
+    tenth step they ask each other for a Ctrl-C, and stop at the same step.
 
     With `resume`, a checkpoint that exists is read first and the run goes on from
     it, bit for bit; `steps` is then the number of updates in all.
@@ -111,16 +112,17 @@ def train(
     with CtrlC() as ctrl_c:
         for step in ahead:
             run.step(step, steps)
-            last = step + 1 == steps or ctrl_c.pressed
+            stop = run.agreed((step + 1) % 10 == 0, ctrl_c.pressed)
+            last = step + 1 == steps or stop
             if last or (step + 1) % every == 0 or (step + 1) % 10 == 0:
                 ahead.set_postfix(loss=f"{run.look_up():.3f}")
             if last or (step + 1) % every == 0:
                 if validation is not None:
                     run.history.add_validation(validation())
-                run.history.interrupted = ctrl_c.pressed
+                run.history.interrupted = stop
                 if checkpoint is not None:
                     save_checkpoint(checkpoint, model, optimizer, batches, run.history)
-            if ctrl_c.pressed:
+            if stop:
                 break
     return run.history
 
@@ -185,6 +187,16 @@ class _Run:
         self.optimizer.zero_grad()
         self.waiting.append(loss.detach())
         self.tokens, self.n_ctx = inputs.numel(), inputs.shape[-1]
+
+    def agreed(self, ask: bool, stop: bool) -> bool:
+        """Return whether to stop; several processes `ask` each other and agree."""
+        if not distributed.is_initialized():
+            return stop
+        if not ask:
+            return False
+        wanted = torch.tensor(float(stop), device=self.device)
+        distributed.all_reduce(wanted, distributed.ReduceOp.MAX)
+        return bool(wanted)
 
     def look_up(self) -> float:
         """Move the losses that wait into the history; return the last one."""

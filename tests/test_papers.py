@@ -47,6 +47,7 @@ def test_facts_read_well_as_text():
     assert papers.fact("gpt3.training.tokens").figure == "300,000,000,000 tokens"
     assert papers.fact("gpt1.pretraining.learning_rate").figure == "0.00025"
     assert papers.fact("gpt1.model.activation").figure == "GELU"
+    assert papers.fact("gpt1.model.masked_logit").figure == "-1e+09"
 
 
 def test_an_unknown_key_is_refused_in_one_line_with_near_keys():

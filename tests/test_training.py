@@ -369,9 +369,16 @@ TEXT_SETTINGS = "--text text.txt --n-vocab 280 --batch-size 8 --steps 12 --every
 MODEL_SETTINGS = "--n-ctx 16 --n-embd 32 --n-layer 2 --lr 3e-3 --bf16 no"
 OPTIONS = f"{TEXT_SETTINGS} {MODEL_SETTINGS}".split()
 WORKER = f"""
-import json, os
+import json, os, signal
 from torch import distributed
 from gptcourse import pretrain
+class PressedOnce(pretrain.RandomBatches):
+    drawn = 0
+    def __next__(self):
+        self.drawn += 1
+        if os.environ["RANK"] == "1" and self.drawn == 4:
+            signal.raise_signal(signal.SIGINT)
+        return super().__next__()
 distributed.init_process_group("gloo")
 options = {OPTIONS}
 runs = dict(two=options, sharded=[*options, "--shard", "--checkpoint", "shards"])
@@ -379,8 +386,12 @@ losses = {{}}
 for name, given in runs.items():
     history = pretrain.main(given)
     losses[name] = [history.loss, history.validation_loss]
+pretrain.RandomBatches = PressedOnce
+history = pretrain.main(options)
+ends = [None, None]
+distributed.all_gather_object(ends, (len(history.step), history.interrupted))
 if os.environ["RANK"] == "0":
-    json.dump(losses, open("losses.json", "w"))
+    json.dump(losses | dict(ends=ends), open("losses.json", "w"))
 distributed.destroy_process_group()
 """
 
@@ -436,6 +447,10 @@ def test_a_checkpoint_of_shards_is_read_by_one_process(losses):
 def test_two_processes_give_the_losses_of_one(losses, way):
     for ours, single in zip(losses[way], losses["one"], strict=True):
         assert ours == pytest.approx(single, abs=1e-4)
+
+
+def test_a_ctrl_c_that_one_process_sees_stops_all_at_the_same_step(losses):
+    assert losses["ends"] == [[10, True]] * 2
 
 
 def test_the_losses_of_processes_that_never_meet_would_differ(losses):
