@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from gptcourse.corpus import Corpus, Document
+from gptcourse.extras import missing_extra
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,7 @@ def _load(chosen: HubSet, split: str) -> Iterable[dict]:
     try:
         from datasets import load_dataset
     except ImportError:
-        raise ImportError(
-            "downloads need the extra 'online': run"
-            ' pip install -c constraints.txt -e ".[online]"'
-        ) from None
+        raise missing_extra("downloads need", "online") from None
     return load_dataset(
         chosen.repository,
         chosen.configuration,

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 
 from torch import nn
 
+from gptcourse.model import GPTConfig
+
 
 @dataclass
 class History:
@@ -79,7 +81,7 @@ def flops_per_token(model: nn.Module, n_ctx: int) -> float:
     """
     weights = sum(p.numel() for p in model.parameters())
     config = getattr(model, "config", None)
-    if config is None:
+    if not isinstance(config, GPTConfig):
         return 6.0 * weights
     weights -= config.n_ctx * config.n_embd
     return 6.0 * weights + 12.0 * config.n_layer * config.n_embd * n_ctx

@@ -55,7 +55,7 @@ class LabelledSet:
         seen: dict[tuple[str, ...], str] = {}
         for part in ("train", "validation", "test"):
             for number, example in enumerate(getattr(self, part)):
-                self._check(example, f"{self.name}, {part} example {number}")
+                self.check(example, f"{self.name}, {part} example {number}")
                 if seen.setdefault(example.texts, part) != part:
                     raise ValueError(
                         f"{self.name}, {part} example {number}: also stands in "
@@ -67,7 +67,8 @@ class LabelledSet:
         """The accuracy of a blind guess among the labels."""
         return 1 / len(self.labels)
 
-    def _check(self, example: Example, place: str) -> None:
+    def check(self, example: Example, place: str) -> None:
+        """Raise ValueError, naming `place`, for what is no example of this task."""
         expected = TEXTS[self.kind] or len(self.labels) + 1
         if len(example.texts) != expected:
             raise ValueError(

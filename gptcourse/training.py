@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
@@ -72,7 +72,7 @@ def validation_loss(
 
 def train(
     model: nn.Module,
-    batches: RandomBatches,
+    batches: Iterator[tuple[Tensor, Tensor]],
     steps: int,
     optimizer: Optimizer,
     *,
@@ -84,6 +84,7 @@ def train(
     bf16: bool = False,
     checkpoint: str | os.PathLike | None = None,
     resume: bool = False,
+    progress: bool = True,
 ) -> History:
     """Train a model for `steps` updates and return what happened.
 
@@ -97,7 +98,9 @@ def train(
     tenth step they ask each other for a Ctrl-C, and stop at the same step.
 
     With `resume`, a checkpoint that exists is read first and the run goes on from
-    it, bit for bit; `steps` is then the number of updates in all.
+    it, bit for bit; `steps` is then the number of updates in all. Where checkpoints
+    are written, the batches must be `RandomBatches`, whose state they keep. Without
+    `progress` no bar is shown.
 
     Raises: ValueError if the loss stops being a number, a batch has fewer rows than
     there are processes, or the checkpoint does not fit; OSError if it cannot be
@@ -108,7 +111,8 @@ def train(
         run.history = load_checkpoint(checkpoint, model, optimizer, batches)
         run.history.interrupted = False
     model.train()
-    ahead = bar(range(len(run.history.step), steps), hidden=not _is_first())
+    hidden = not (progress and _is_first())
+    ahead = bar(range(len(run.history.step), steps), hidden=hidden)
     with CtrlC() as ctrl_c:
         for step in ahead:
             run.step(step, steps)
@@ -167,8 +171,7 @@ class _Run:
             # Not lr itself: an earlier call may have left it where its schedule ended.
             group.setdefault("initial_lr", group["lr"])
         self.history = History()
-        self.waiting: list[Tensor] = []
-        self.tokens = self.n_ctx = 0
+        self.waiting: list[tuple[Tensor, int, int]] = []
         self.since = 0.0
         self.wrapped = _spread_over_processes(model)
 
@@ -185,8 +188,7 @@ class _Run:
         nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.waiting.append(loss.detach())
-        self.tokens, self.n_ctx = inputs.numel(), inputs.shape[-1]
+        self.waiting.append((loss.detach(), inputs.numel(), inputs.shape[-1]))
 
     def agreed(self, ask: bool, stop: bool) -> bool:
         """Return whether to stop; several processes `ask` each other and agree."""
@@ -200,16 +202,16 @@ class _Run:
 
     def look_up(self) -> float:
         """Move the losses that wait into the history; return the last one."""
-        losses, processes = torch.stack(self.waiting), 1
+        losses, processes = torch.stack([loss for loss, *_ in self.waiting]), 1
         if distributed.is_initialized():
             processes = distributed.get_world_size()
             distributed.all_reduce(losses)
             losses /= processes
-        tokens = self.tokens * processes
-        flops = tokens * flops_per_token(self.model, self.n_ctx)
         losses = losses.tolist()
         seconds = (time.perf_counter() - self.since) / len(losses)
-        for loss in losses:
+        for loss, (_, tokens, n_ctx) in zip(losses, self.waiting, strict=True):
+            tokens *= processes
+            flops = tokens * flops_per_token(self.model, n_ctx)
             self.history.add(loss, tokens, seconds, flops)
         self.waiting.clear()
         if not math.isfinite(sum(losses)):

@@ -44,6 +44,9 @@ def every_figure():
             rng.normal(size=(3, 2)), ["a", " b", "語$"], x_label="first",
             y_label="second", title="Near", groups=["x", "y", "x"],
         ),
+        "token_boxes": figures.token_boxes(
+            {"long": [" read", "ing$", "語\n"] * 12, "short": ["a"]}, title="Cut"
+        ),
     }  # fmt: skip
 
 
@@ -76,7 +79,7 @@ def test_every_axis_of_numbers_is_labelled():
         if name == "attention_heads":
             assert figure.get_supxlabel()
             assert figure.get_supylabel()
-        else:
+        elif name != "token_boxes":  # has no numbers
             assert axes.get_xlabel() or name == "bars", name
             assert axes.get_ylabel() or name == "distribution", name
 
@@ -214,3 +217,18 @@ def test_pictures_are_small_and_sharp(drawn):
 
 def test_the_same_figure_gives_the_same_bytes(drawn):
     assert drawing.png(every_figure()["curves"]) == drawn[0]["curves"][1]
+
+
+def test_token_boxes_have_a_box_a_token_within_the_figure_and_differ_from_the_next():
+    axes = every_figure()["token_boxes"].axes[0]
+    boxes = axes.patches
+    assert len(boxes) == 37
+    assert all(box.get_x() + box.get_width() <= axes.get_xlim()[1] for box in boxes)
+    assert all(box.get_y() + box.get_height() <= axes.get_ylim()[0] for box in boxes)
+    shades = [luminance(box.get_facecolor()[:3]) for box in boxes[:36]]
+    assert (np.abs(np.diff(shades)) > 0.1).all()
+
+
+def test_token_boxes_need_a_text():
+    with pytest.raises(ValueError, match="no text: give a name and its tokens"):
+        figures.token_boxes({}, title="Nothing")

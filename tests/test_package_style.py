@@ -19,10 +19,11 @@ COLUMNS = 88
 FLOORS = [
     {"widgets", "figures", "maps", "drawing"},
     {"checks"},
-    {"pretrain", "training", "sampling"},
-    {"model"},
+    {"transfer", "zero_shot"},
+    {"pretrain", "pretrained", "training", "sampling"},
+    {"model", "recurrent"},
     {"layers", "attention"},
-    {"corpora"},
+    {"corpora", "storyworld", "webdata", "doc_tasks"},
     {"tokenizer", "tokenizer_files", "word_tokenizer"},
     {"results", "papers", "progress"},
 ]

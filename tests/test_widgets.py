@@ -1,7 +1,7 @@
 import ipywidgets
 import pytest
 
-from gptcourse import figures, widgets
+from gptcourse import drawing, figures, widgets
 
 
 def panel_of_all_controls():
@@ -184,3 +184,18 @@ def test_ends_of_what_is_no_control_are_refused():
 def test_menus_take_plain_options_and_pairs():
     assert widgets.ends(widgets.choice([1, 2, 4], 1, "k")) == (1, 4)
     assert widgets.ends(widgets.choice([("a", 1), ("b", 2)], 1, "k")) == (1, 2)
+
+
+def test_a_token_row_shows_every_token_and_its_id_and_escapes_html():
+    row = widgets.token_row(["<b>", " a&", "\n"], ids=[7, 8, 9])
+    assert "<b>" not in row
+    assert all(
+        part in row for part in ("&lt;b&gt;", "␣a&amp;", "↵", "<small>8</small>")
+    )
+    assert row.count("<span") == 3
+
+
+def test_neighbouring_tokens_of_a_row_differ_in_shade_and_ids_may_be_left_out():
+    row = widgets.token_row(["a", "b"])
+    assert all(shade in row for shade in drawing.BOX_SHADES)
+    assert "<small>" not in row

@@ -1,0 +1,168 @@
+"""One story told: an opening, a plot with its outcome, a feeling, a last word."""
+
+from dataclasses import dataclass
+
+from gptcourse.story_engine import Slots, Table, Teller
+from gptcourse.story_plots import Outcome, Plot
+from gptcourse.story_roles import PARTNERS, ROLE_OF
+from gptcourse.story_world import Side, World
+
+OPENED = Table((True, False), (2, 1))
+COIN = Table((True, False))
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A story's text, the natural log of its probability, and what it means.
+
+    `feelings` has (name, feeling) for those whose feeling follows from what happened,
+    said or not. The outcome "open" leaves the end untold.
+    """
+
+    text: str
+    log_probability: float
+    plot: str
+    outcome: str
+    feelings: tuple[tuple[str, str], ...]
+
+
+class Telling:
+    """A story while it is told: its plot, its outcome, and who has which role."""
+
+    __slots__ = ("outcome", "plot", "side", "slots", "teller", "world")
+
+    def __init__(self, world: World, teller: Teller, plot: Plot | None = None):
+        self.world = world
+        self.teller = teller
+        self.plot = plot
+        self.outcome: Outcome | None = None
+        self.side: Side | None = None
+        self.slots = Slots(self._draw_role)
+
+    def open(self) -> None:
+        """Say how the two children know each other, or leave it out."""
+        if self.teller.draw(OPENED):
+            self.teller.say(self.world.openings, self.slots)
+
+    def aside(self) -> None:
+        """Say something about one of the children that the plot does not need."""
+        self.side = self.teller.draw(self.world.asides)
+        self.teller.say(self.side.forms, self.slots)
+
+    def begin(self) -> None:
+        """Draw the plot, unless it is given, and say what comes before the outcome."""
+        self.plot = self.plot or self.teller.draw(self.world.plots)
+        for step in self.plot.begin:
+            self.teller.say(step, self.slots)
+
+    def end(self, outcome: Outcome | None = None) -> None:
+        """Draw the outcome, unless it is given, and say it."""
+        self.outcome = outcome or self.teller.draw(self.plot.outcomes)
+        for step in self.outcome.tell:
+            self.teller.say(step, self.slots)
+
+    def conclude(self) -> None:
+        """Go on after the outcome: what was felt, what followed, what was said."""
+        for move in self.teller.draw(self.outcome.endings):
+            MOVES[move](self)
+
+    def feeling(self) -> None:
+        """Say what the hero felt."""
+        self._feel("a", "plain")
+
+    def other_feeling(self) -> None:
+        """Say what the other child felt."""
+        self._feel("b", "other")
+
+    def reaction(self) -> None:
+        """Show what the hero felt by what was done, without a word for it."""
+        self.teller.say(self.world.feelings[self.outcome.feels["a"]][1], self.slots)
+
+    def coda(self) -> None:
+        """Say what followed between the two children."""
+        self.teller.say(self.outcome.codas, self.slots)
+
+    def both(self) -> None:
+        """Say what the two children felt."""
+        self.teller.say(self.outcome.both, self.slots)
+
+    def claim(self) -> None:
+        """Let somebody claim something, and say whether it was true."""
+        aside = self.side is not None and self.teller.draw(COIN)
+        claims = (self.side if aside else self.outcome).claims
+        truth = self.teller.draw(Table(claims))
+        self._fill("claim", claims[truth])
+        self.teller.say(self.world.claims["said"], self.slots)
+        self.teller.say(self.world.claims[truth], self.slots)
+
+    def retelling(self) -> None:
+        """Tell it all again, in other words."""
+        self.teller.say(self.world.retellings["leads"], self.slots)
+        self.retold()
+
+    def retold(self) -> None:
+        """Say the plot's gist and the outcome's, one way or another."""
+        self._fill("first", self.plot.gists)
+        self._fill("second", self.outcome.gists)
+        self.teller.say(self.world.retellings["frames"], self.slots)
+
+    def _feel(self, who: str, form: str) -> None:
+        self._fill("feeling", self.world.feelings[self.outcome.feels[who]][0])
+        self.teller.say(self.world.said[form], self.slots)
+
+    def _fill(self, slot: str, templates: Table) -> None:
+        """Draw words for a slot, and for its use at the start of a sentence."""
+        words = self.teller.draw(templates).format_map(self.slots)
+        self.slots[slot] = words
+        self.slots[slot.capitalize()] = capital(words)
+
+    def _draw_role(self, slots: Slots, key: str) -> None:
+        role = ROLE_OF.get(key, key)
+        table = (role, self.plot.things) if role in ("x", "y") else role
+        partner = slots.get(PARTNERS.get(role))
+        if partner is None:
+            options = self.world.roles[table]
+        else:
+            options = self.world.others[table][partner]
+        slots.update(self.teller.draw(options))
+
+
+def capital(words: str) -> str:
+    """The words as they stand at the start of a sentence."""
+    return words[0].upper() + words[1:]
+
+
+MOVES = {
+    "said": Telling.feeling,
+    "other": Telling.other_feeling,
+    "shown": Telling.reaction,
+    "coda": Telling.coda,
+    "both": Telling.both,
+    "claim": Telling.claim,
+    "retelling": Telling.retelling,
+}
+
+
+def tell(world: World, teller: Teller) -> Telling:
+    """Tell a whole story."""
+    telling = Telling(world, teller)
+    telling.open()
+    if teller.draw(COIN):
+        telling.aside()
+    telling.begin()
+    telling.end()
+    telling.conclude()
+    return telling
+
+
+def story(world: World, teller: Teller) -> Story:
+    """Tell a whole story, and give it with its probability and its meaning."""
+    telling = tell(world, teller)
+    slots, outcome = telling.slots, telling.outcome
+    return Story(
+        teller.text,
+        teller.log_probability,
+        telling.plot.name,
+        outcome.name,
+        tuple((slots[who], feeling) for who, feeling in outcome.feels.items()),
+    )

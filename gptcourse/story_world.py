@@ -1,0 +1,93 @@
+"""The world that stories come from: its people, things, asides, feelings and plots."""
+
+import functools
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from itertools import permutations
+from typing import Any
+
+from gptcourse.story_engine import Table
+from gptcourse.story_plots import forms, plot_of
+from gptcourse.story_roles import others_words, role_words, swapped
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two things that can be told of a child, and what is true if it is told.
+
+    Of the other child it leaves both sides undecided.
+    """
+
+    forms: Table
+    claims: Mapping[str, Table]
+
+
+@dataclass(frozen=True)
+class World:
+    """All that stories are made of, as tables to draw from.
+
+    `roles` has for every role the table of its words; `others`, for a role that must
+    differ from its partner, one table for every name of the partner.
+    """
+
+    roles: Mapping[Any, Table]
+    others: Mapping[Any, Mapping[str, Table]]
+    openings: Table
+    asides: Table
+    plots: Table
+    feelings: Mapping[str, tuple[Table, Table]]
+    said: Mapping[str, Table]
+    claims: Mapping[str, Table]
+    retellings: Mapping[str, Table]
+
+
+def world_of(data: Mapping[str, Any]) -> World:
+    """Build a world from its description, as `storyworld.toml` gives it."""
+    plots = [plot_of(plot, data["said"]["both"]) for plot in data["plots"]]
+    roles = role_words(data)
+    return World(
+        roles={role: Table(words.values()) for role, words in roles.items()},
+        others={role: others_words(words) for role, words in roles.items()},
+        openings=forms(data["openings"]["forms"]),
+        asides=Table([side for aside in data["asides"] for side in _sides(aside)]),
+        plots=Table(plots),
+        feelings={
+            name: (forms(feeling["said"]), forms(feeling["shown"]))
+            for name, feeling in data["feelings"].items()
+        },
+        said={name: forms(texts) for name, texts in data["said"].items()}
+        | {"other": forms([swapped(text) for text in data["said"]["plain"]])},
+        claims={name: forms(texts) for name, texts in data["claims"].items()},
+        retellings={name: forms(texts) for name, texts in data["retellings"].items()},
+    )
+
+
+def _sides(aside: Mapping[str, Any]) -> Iterator[Side]:
+    """The two sides, told of the other child and of the hero."""
+    for turned in (str, swapped):
+        for side, contrary in permutations(aside["sides"]):
+            gists = [turned(one["gist"]) for one in (side, contrary)]
+            claims = {
+                "yes": Table(gists[:1]),
+                "no": Table(gists[1:]),
+                "undecided": Table([swapped(gist) for gist in gists]),
+            }
+            yield Side(forms([turned(text) for text in side["tell"]]), claims)
+
+
+def description() -> dict[str, Any]:
+    """Read the course's story world: word lists and plots.
+
+    >>> description()["words"]["girls"][:2]
+    ['Anna', 'Mia']
+    """
+    source = resources.files("gptcourse") / "storyworld.toml"
+    return tomllib.loads(source.read_text("utf-8"))
+
+
+@functools.cache
+def full_world() -> World:
+    """The course's story world, built once."""
+    return world_of(description())
