@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
@@ -18,6 +17,7 @@ from gptcourse.batches import RandomBatches
 from gptcourse.history import History
 from gptcourse.model import GPT, GPTConfig
 from gptcourse.optimizers import Optimizer, parts
+from gptcourse.tensor_files import write_tensors
 
 FORMAT = "gptcourse-checkpoint-1"
 
@@ -49,20 +49,7 @@ def save_checkpoint(
         "history": json.dumps(history.as_dict()),
     }
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
-        _write(Path(path), tensors, header)
-
-
-def _write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
-    half = path.with_name(f".{path.name}.{os.getpid()}.half")
-    try:
-        save_file({name: t.contiguous() for name, t in tensors.items()}, half, header)
-        os.replace(half, path)
-    except (OSError, SafetensorError) as error:
-        half.unlink(missing_ok=True)
-        raise OSError(
-            f"checkpoint {path} could not be written ({error}); free some space or "
-            "choose another folder; a checkpoint saved earlier is untouched"
-        ) from None
+        write_tensors(path, tensors, header)
 
 
 def load_checkpoint(

@@ -14,7 +14,7 @@ from einops import rearrange
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from gptcourse import checkpoints, pretrain
+from gptcourse import pretrain, tensor_files
 from gptcourse.batches import RandomBatches, windows_in_order
 from gptcourse.checkpoints import load_checkpoint, load_gpt, save_checkpoint
 from gptcourse.history import History, flops_per_token
@@ -333,7 +333,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(saved, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "save_file", full)
+    monkeypatch.setattr(tensor_files, "save_file", full)
     with pytest.raises(OSError, match="could not be written .*No space left") as error:
         save_checkpoint(saved, *_parts_to_save())
     assert "\n" not in str(error.value)
