@@ -6,8 +6,10 @@ Axes carry units. `show` stores the alternative text with the picture. The maps 
 """
 
 import numpy as np
+from matplotlib.patches import Rectangle
 
 from gptcourse.drawing import (
+    BOX_SHADES,
     COLOURS,
     DASHES,
     HATCHES,
@@ -16,6 +18,7 @@ from gptcourse.drawing import (
     add_legend,
     array,
     axes_for,
+    drawable,
     png,
     refuse_too_many,
     token_ticks,
@@ -32,10 +35,12 @@ __all__ = [
     "history",
     "scatter_map",
     "show",
+    "token_boxes",
 ]
 
 FEW_POINTS = 30  # up to here every point of a curve gets a marker
 FEW_TICKS = 8
+BOX_COLUMNS = 78  # characters in a line of token boxes
 
 
 def show(figure, alt):
@@ -214,3 +219,46 @@ def distribution(probabilities, labels, *, title, top=10):
     axes.set_xlim(0, min(1.0, p[best].max() * 1.15) or 1)
     axes.grid(visible=False, axis="y")
     return figure
+
+
+def token_boxes(rows, *, title):
+    """Texts cut into tokens: a box a token, one or more lines a text.
+
+    `rows` maps the name of a text to the texts of its tokens. Neighbours differ in
+    shade; spaces are visible. ValueError when there is no text.
+
+    >>> figure = token_boxes({"pieces": ["read", "ing"]}, title="Two tokens")
+    >>> len(figure.axes[0].patches)
+    2
+    """
+    if not rows:
+        raise ValueError("there is no text: give a name and its tokens")
+    boxes, line = [], 0
+    for name, tokens in rows.items():
+        boxes.append((line, 0, name, None))
+        line, column = line + 1, 0
+        for index, token in enumerate(map(drawable, tokens)):
+            if column and column + len(token) + 1 > BOX_COLUMNS:
+                line, column = line + 1, 0
+            boxes.append((line, column, token, BOX_SHADES[index % 2]))
+            column += len(token) + 1
+        line += 1
+    figure, axes = axes_for(title, "", "", height=0.6 + 0.25 * line)
+    axes.set(xlim=(-0.3, BOX_COLUMNS), ylim=(line, 0))
+    axes.set_axis_off()
+    for line, column, text, shade in boxes:
+        _draw_box(axes, line, column, text, shade)
+    return figure
+
+
+def _draw_box(axes, line, column, text, shade):
+    if shade is None:
+        axes.text(0, line + 0.55, text, va="center", fontsize=9, parse_math=False)
+        return
+    size = (len(text) + 0.8, 0.8)
+    outline = {"edgecolor": "#555555", "linewidth": 0.8}
+    axes.add_patch(Rectangle((column, line + 0.1), *size, facecolor=shade, **outline))
+    axes.text(
+        column + size[0] / 2, line + 0.52, text, ha="center", va="center", fontsize=8,
+        family=["DejaVu Sans Mono", "DejaVu Sans"], parse_math=False,
+    )  # fmt: skip

@@ -9,7 +9,7 @@ show the same picture statically first.
 import base64
 import html
 from contextlib import suppress
-from itertools import islice
+from itertools import islice, zip_longest
 
 import ipywidgets
 from matplotlib.figure import Figure
@@ -18,6 +18,10 @@ from gptcourse import drawing
 
 LAYOUT = {"width": "95%", "max_width": "640px"}
 WIDE_LABELS = {"description_width": "12em"}
+BOX = (
+    "display:inline-block;border:1px solid #555;color:#000;margin:1px;padding:0 2px;"
+    "font-family:monospace;text-align:center;vertical-align:top;white-space:pre;"
+)
 TRIAL_STEPS = 3  # of a growing text: enough to meet an error of its settings
 
 
@@ -188,6 +192,25 @@ def writer(stream, *, label="Write", **controls):
     button.on_click(write)
     panel = Panel(controls, trial=begin, button=button)
     return panel
+
+
+def token_row(texts, ids=()):
+    """HTML of a text cut into tokens: a bordered box a token, its id, if given, below.
+
+    Neighbours differ in shade; spaces and ends of lines are visible.
+
+    >>> row = token_row(["a", " <b>"], ids=[5, 7])
+    >>> "␣&lt;b&gt;" in row, row.count("<small>")
+    (True, 2)
+    """
+    boxes = []
+    for index, (token, number) in enumerate(zip_longest(texts, ids)):
+        shown = html.escape("".join(drawing.VISIBLE.get(c, c) for c in token))
+        below = "" if number is None else f"<br/><small>{number}</small>"
+        style = f"{BOX}background:{drawing.BOX_SHADES[index % 2]}"
+        boxes.append(f'<span style="{style}">{shown}{below}</span>')
+        boxes += ["<br/>"] * ("\n" in token)
+    return f'<div style="line-height:1.3">{"".join(boxes)}</div>'
 
 
 def _picture(shown, alt, state):
