@@ -1,10 +1,11 @@
 """Measure what every notebook costs, and write it where a reader looks.
 
-    python -m benchmarks.costs
+    python -m benchmarks.costs [NOTEBOOK ...]
 
-Runs each notebook in a fresh kernel on two threads, and measures its seconds, its
-slowest cell and its kernel's highest resident memory. Writes `notebooks/costs.json`,
-the table of `README.md` between its two markers, and the cost line of each notebook.
+Runs each notebook, or those named, in a fresh kernel on two threads, and measures its
+seconds, its slowest cell and its kernel's highest resident memory. Writes
+`notebooks/costs.json`, the table of `README.md` between its two markers, and the cost
+line of each notebook.
 
 So that figures do not change with every run, seconds are rounded up to tens and memory
 to tenths of a GB, and a stored figure stays while a new one is within one such step.
@@ -13,6 +14,7 @@ to tenths of a GB, and a stored figure stays while a new one is within one such 
 import json
 import math
 import re
+import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,20 +134,24 @@ def title(notebook):
     return re.search(r"^# (.+)$", notebook.cells[0].source, re.MULTILINE)[1]
 
 
-def update(root):
-    """Measure every notebook under `root` and write all that shows its cost."""
+def update(root, names=()):
+    """Measure the notebooks under `root`, or those named, and write what they cost."""
     record = root / "notebooks" / "costs.json"
     stored = json.loads(record.read_text("utf-8")) if record.exists() else {}
     costs, titles = {}, {}
     for path in sorted((root / "notebooks").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        titles[path.name] = title(notebook)
+        if names and path.name not in names:
+            if path.name in stored:
+                costs[path.name] = stored[path.name]
+            continue
         raw = measure(path)
         print(path.name, ", ".join(f"{name} {raw[name]:.2f}" for name in raw))
         costs[path.name] = settled(raw, stored.get(path.name))
-        notebook = nbformat.read(path, as_version=4)
         with_cost_line(notebook, costs[path.name])
         settle(notebook)
         save(notebook, path)
-        titles[path.name] = title(notebook)
     record.write_text(json.dumps(costs, indent=1, sort_keys=True) + "\n", "utf-8")
     readme = root / "README.md"
     text = with_table(readme.read_text("utf-8"), table(costs, titles))
@@ -153,4 +159,4 @@ def update(root):
 
 
 if __name__ == "__main__":
-    update(ROOT)
+    update(ROOT, [Path(name).name for name in sys.argv[1:]])

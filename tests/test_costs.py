@@ -47,6 +47,14 @@ def test_costs_are_measured_and_written_wherever_a_reader_looks(course):
     assert readme.endswith("|\n<!-- /costs -->\nThe end.\n")
 
 
+def test_only_the_notebooks_named_are_measured_anew(course):
+    record = course / "notebooks" / "costs.json"
+    record.write_text(json.dumps({"00_start.ipynb": RAW}), "utf-8")
+    costs.update(course, ["01_next.ipynb"])
+    assert json.loads(record.read_text("utf-8")) == {"00_start.ipynb": RAW}
+    assert "| 61.2 s | 21 s | 0.52 GB |" in (course / "README.md").read_text("utf-8")
+
+
 def test_costs_are_rounded_up():
     assert costs.settled(RAW, None) == {
         "seconds": 70,
