@@ -13,6 +13,8 @@ from gptcourse import papers
 
 LEARN = (3, 5)
 EXERCISES = 3
+COST_LIMITS = {"seconds": 180, "slowest_cell_seconds": 60, "gigabytes": 1.0}
+PAPERS_OWN = {"seconds": 300}  # a notebook that rebuilds a paper's model may take more
 ENDING = ("Paper and here", "Exercise", "Summary", "Glossary", "Sources")
 
 
@@ -47,6 +49,16 @@ def opening(notebook, name, costs):
     elif cost_line(costs[name]) not in "\n".join(blocks).splitlines():
         faults.append(f"no line {cost_line(costs[name])!r}: run `make costs`")
     return faults
+
+
+def budget(name, cost):
+    """What a notebook may cost on two cores."""
+    own = PAPERS_OWN if re.match(r"\d\d_gpt\d", name) else {}
+    return [
+        f"{key}: {cost[key]:g}, over the limit of {limit:g}"
+        for key, limit in (COST_LIMITS | own).items()
+        if cost[key] > limit
+    ]
 
 
 def what_you_learn(notebook):

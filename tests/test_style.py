@@ -29,15 +29,41 @@ def faults_of_sample(notebook):
     return all_faults(notebook, path, sample_notebook.COSTS)
 
 
+def stored_costs():
+    record = NOTEBOOKS / "costs.json"
+    return json.loads(record.read_text("utf-8")) if record.exists() else {}
+
+
 @pytest.mark.parametrize(
     "path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem
 )
 def test_every_notebook_keeps_the_rules(path):
-    record = NOTEBOOKS / "costs.json"
-    costs = json.loads(record.read_text("utf-8")) if record.exists() else {}
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    assert all_faults(notebook, path, costs) == []
+    assert all_faults(notebook, path, stored_costs()) == []
+
+
+def test_every_notebook_and_the_course_stay_within_their_budgets():
+    costs = stored_costs()
+    assert [one for name in costs for one in anatomy.budget(name, costs[name])] == []
+    assert sum(cost["seconds"] for cost in costs.values()) < 40 * 60
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "fault"),
+    [
+        ("01_x.ipynb", {"seconds": 190}, "seconds: 190, over the limit of 180"),
+        ("03_gpt1.ipynb", {"seconds": 310}, "seconds: 310, over the limit of 300"),
+        ("01_x.ipynb", {"slowest_cell_seconds": 65}, "slowest_cell_seconds: 65"),
+        ("01_x.ipynb", {"gigabytes": 1.1}, "gigabytes: 1.1, over the limit of 1"),
+    ],
+)
+def test_a_notebook_over_its_budget_is_caught(name, changed, fault):
+    cost = {"seconds": 180, "slowest_cell_seconds": 60, "gigabytes": 1.0}
+    assert anatomy.budget(name, cost) == []
+    assert anatomy.budget("03_gpt1.ipynb", cost | {"seconds": 300}) == []
+    (found,) = anatomy.budget(name, cost | changed)
+    assert fault in found
 
 
 def test_the_sample_keeps_the_rules():
