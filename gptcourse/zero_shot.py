@@ -14,7 +14,7 @@ from gptcourse.classifier import LanguageModel, frozen
 from gptcourse.labelled import Example
 from gptcourse.transformations import Encoder, Tokens, by_length, pad
 
-_BATCH_SIZE = 64
+_BATCH_SIZE = 16
 
 
 def mean_log_probability(
