@@ -10,8 +10,9 @@ from gptcourse.story_engine import Table
 from gptcourse.story_roles import swapped
 
 OPEN = "open"
+Endings = Mapping[tuple[str, ...], int]
 #: What a story can go on with after its outcome, and how often each ending is drawn.
-ENDINGS = {
+ENDINGS: Endings = {
     (): 2,
     ("said",): 7,
     ("shown",): 1,
@@ -73,10 +74,11 @@ class Plot:
         return self.outcomes.values[-1]
 
 
-def plot_of(plot: Mapping[str, Any], both: Sequence[str]) -> Plot:
-    """Build a plot from its description, and from sentences with two feelings."""
+def plot_of(plot: Mapping[str, Any], both: Sequence[str], endings: Endings) -> Plot:
+    """Build a plot from its description, sentences with two feelings, and endings."""
     untold = {"name": OPEN, "tell": [plot["open"]], "gist": []}
-    outcomes = [_outcome(end, plot, both) for end in (*plot["outcomes"], untold)]
+    ends = (*plot["outcomes"], untold)
+    outcomes = [_outcome(end, plot, both, endings) for end in ends]
     return Plot(
         plot["name"],
         plot["things"],
@@ -96,7 +98,7 @@ def _contrary(plot, one: str, other: str) -> bool:
     return other in denied.get(one, ()) or one in denied.get(other, ())
 
 
-def _outcome(outcome, plot, both) -> Outcome:
+def _outcome(outcome, plot, both, endings) -> Outcome:
     feels = outcome.get("feels", {})
     differ = len({*feels.values()}) == 2
     codas = outcome.get("coda", ())
@@ -110,7 +112,7 @@ def _outcome(outcome, plot, both) -> Outcome:
     moves |= {"both"} if pairs else set()
     moves |= {"coda"} if codas else set()
     moves |= {"retelling"} if outcome["gist"] else set()
-    endings = {e: weight for e, weight in ENDINGS.items() if moves.issuperset(e)}
+    possible = {e: weight for e, weight in endings.items() if moves.issuperset(e)}
     return Outcome(
         outcome["name"],
         tuple(forms(step) for step in outcome["tell"]),
@@ -119,7 +121,7 @@ def _outcome(outcome, plot, both) -> Outcome:
         forms(codas) if codas else None,
         forms(pairs) if pairs else None,
         _claims(outcome, plot),
-        Table(endings, endings.values()),
+        Table(possible, possible.values()),
     )
 
 

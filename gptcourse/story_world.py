@@ -9,7 +9,7 @@ from itertools import permutations
 from typing import Any
 
 from gptcourse.story_engine import Table
-from gptcourse.story_plots import forms, plot_of
+from gptcourse.story_plots import ENDINGS, Endings, forms, plot_of
 from gptcourse.story_roles import others_words, role_words, swapped
 
 
@@ -43,9 +43,14 @@ class World:
     retellings: Mapping[str, Table]
 
 
-def world_of(data: Mapping[str, Any]) -> World:
-    """Build a world from its description, as `storyworld.toml` gives it."""
-    plots = [plot_of(plot, data["said"]["both"]) for plot in data["plots"]]
+def world_of(data: Mapping[str, Any], endings: Endings = ENDINGS) -> World:
+    """Build a world from its description, as `storyworld.toml` gives it.
+
+    `endings` says what its stories go on with after the outcome, as names of moves,
+    and how often: `{("said", "claim"): 4, ("coda",): 10}`.
+    """
+    both = data["said"]["both"]
+    plots = [plot_of(plot, both, endings) for plot in data["plots"]]
     roles = role_words(data)
     return World(
         roles={role: Table(words.values()) for role, words in roles.items()},

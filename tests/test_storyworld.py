@@ -282,3 +282,10 @@ def test_the_description_keeps_its_own_rules():
                 assert not gist.endswith("."), gist
                 roles = {ROLE_OF.get(slot, slot) for slot in slots(gist)}
                 assert roles <= {"a", "b", "x", "y"}, gist
+
+
+def test_stories_go_on_with_the_endings_that_a_world_is_given():
+    world = world_of(description(), {("claim",): 1})
+    verdicts = {text for table in world.claims.values() for text in table.values}
+    for told in islice(storyworld.stories(0, world), 50):
+        assert any(told.text.endswith(verdict) for verdict in verdicts), told.text
