@@ -95,12 +95,12 @@ def imports(notebook):
 def sizes(notebook):
     """Cells a reader can take in, and a file a browser opens at once."""
     faults = []
-    lengths = [len(lines(cell)) for cell in code_cells(notebook)]
+    lengths = [len(cell.source.splitlines()) for cell in code_cells(notebook)]
     if median(lengths) > MEDIAN_LINES:
         faults.append(f"the median code cell has {median(lengths)} lines")
-    for cell in code_cells(notebook):
-        if len(lines(cell)) > CELL_LINES:
-            faults.append(f"{len(lines(cell))} lines in the cell {lines(cell)[0]!r}")
+    for cell, length in zip(code_cells(notebook), lengths, strict=True):
+        if length > CELL_LINES:
+            faults.append(f"{length} lines in the cell {lines(cell)[0]!r}")
         wide = [line for line in lines(cell) if len(line) > COLUMNS]
         faults += [f"a line of {len(line)} columns: {line[:50]!r}" for line in wide]
     for text in texts(notebook):

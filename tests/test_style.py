@@ -167,6 +167,7 @@ MUTANTS = {
     "hidden import": (add(code("def f():\n    import os")), "imports outside"),
     "long cells": (with_each("code", long_cells), "the median code cell has"),
     "long cell": (add(code("x = 1\n" * 31)), "31 lines in the cell"),
+    "gaps in a cell": (add(code("x = 1" + "\n" * 31 + "y = 2")), "32 lines in the"),
     "wide line": (add(code("x = 1  # " + "x" * 80)), "a line of 89 columns"),
     "long text": (add(prose("word " * 151)), "151 words in the cell"),
     "many cells": (
