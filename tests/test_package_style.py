@@ -184,7 +184,11 @@ def texts():
 
 def places_named(text):
     """The places of this machine that a text names, themselves or below them."""
-    return [place for place in MACHINE if re.search(rf"{re.escape(place)}\b", text)]
+    return [
+        place
+        for place in MACHINE
+        if len(place) > 1 and re.search(rf"(?<![\w.]){re.escape(place)}\b", text)
+    ]
 
 
 def test_no_text_names_a_place_of_the_machine_it_was_written_on():
