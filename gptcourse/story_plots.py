@@ -1,13 +1,11 @@
 """Plots and their outcomes: what is told, what is true after it, what can follow."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 from typing import Any
 
 from gptcourse.story_engine import Table
-from gptcourse.story_roles import swapped
 
 OPEN = "open"
 Endings = Mapping[tuple[str, ...], int]
@@ -26,7 +24,14 @@ ENDINGS: Endings = {
     ("claim",): 8,
     ("retelling",): 3,
     ("retelling", "said"): 2,
+    ("disputed",): 3,
+    ("contrast",): 4,
+    ("truth",): 3,
 }
+#: Good news is claimed so many times as often as bad, whatever happened. So the end of
+#: a story, and a claim, each say something about the truth by itself: a reader can
+#: find both before it compares them.
+HOPE = 3
 
 
 def forms(templates: Sequence[str]) -> Table:
@@ -36,21 +41,43 @@ def forms(templates: Sequence[str]) -> Table:
 
 
 @dataclass(frozen=True)
+class Claims:
+    """What can be claimed after something was told.
+
+    `texts` has what is true ("yes"), false ("no") and left open ("undecided");
+    `truths` how often a claim is each of them.
+    """
+
+    texts: Mapping[str, Table]
+    truths: Table
+
+
+def claims_of(texts: Mapping[str, Iterable[str]], good: bool | None) -> Claims:
+    """Build the claims about what is good news (or bad, or neither)."""
+    # Sorted: the order of a set of strings changes from run to run.
+    tables = {truth: Table(sorted(some)) for truth, some in texts.items() if some}
+    hopes = {} if good is None else {"yes" if good else "no": HOPE}
+    return Claims(tables, Table(tables, [hopes.get(truth, 1) for truth in tables]))
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a plot can end: what is said of it, and what then is true.
 
-    `feels` has the feelings of "a" and "b" that follow from it; `both` sentences with
-    the two feelings; `claims` what is true ("yes"), false ("no") and left open
-    ("undecided") after it; `endings` what a story can go on with, as names of moves.
+    `feels` has the feelings of "a" and "b" that follow from it; `unfelt`, where "a"
+    ends well or badly, what "a" can feel where the plot ends the other way; `both`
+    sentences with the two feelings; `endings` what a story can go on with, as names of
+    moves.
     """
 
     name: str
     tell: tuple[Table, ...]
     feels: Mapping[str, str]
+    unfelt: Table | None
     gists: Table | None
     codas: Table | None
     both: Table | None
-    claims: Mapping[str, Table]
+    claims: Claims
     endings: Table
 
 
@@ -58,7 +85,7 @@ class Outcome:
 class Plot:
     """What happens to two children over one kind of thing, and how it can end.
 
-    `contraries` are the pairs of outcomes that cannot both be true, both ways round.
+    `contraries` has, by the name of an outcome, those that are false beside it.
     """
 
     name: str
@@ -66,7 +93,7 @@ class Plot:
     begin: tuple[Table, ...]
     gists: Table
     outcomes: Table
-    contraries: tuple[tuple[Outcome, Outcome], ...]
+    contraries: Mapping[str, Table]
 
     @property
     def open(self) -> Outcome:
@@ -74,71 +101,98 @@ class Plot:
         return self.outcomes.values[-1]
 
 
-def plot_of(plot: Mapping[str, Any], both: Sequence[str], endings: Endings) -> Plot:
-    """Build a plot from its description, sentences with two feelings, and endings."""
-    untold = {"name": OPEN, "tell": [plot["open"]], "gist": []}
-    ends = (*plot["outcomes"], untold)
-    outcomes = [_outcome(end, plot, both, endings) for end in ends]
+def plot_of(plot: Mapping[str, Any], world: Mapping[str, Any], ends: Endings) -> Plot:
+    """Build a plot from its description, that of its world, and its endings."""
+    untold = {"name": OPEN, "tell": [plot["open"]], "gist": [], "feels": {}}
+    outcomes = {
+        end["name"]: _outcome(end, plot, world, ends)
+        for end in (*plot["outcomes"], untold)
+    }
     return Plot(
         plot["name"],
         plot["things"],
         tuple(forms(step) for step in plot["begin"]),
         Table(plot["gist"]),
-        Table(outcomes),
-        tuple(
-            pair
-            for pair in permutations(outcomes, 2)
-            if _contrary(plot, *(outcome.name for outcome in pair))
-        ),
+        Table(outcomes.values()),
+        {
+            end["name"]: Table([outcomes[other["name"]] for other in others])
+            for end in plot["outcomes"]
+            if (others := _contraries(end, plot))
+        },
     )
 
 
-def _contrary(plot, one: str, other: str) -> bool:
-    denied = {end["name"]: end.get("denies", ()) for end in plot["outcomes"]}
-    return other in denied.get(one, ()) or one in denied.get(other, ())
+def _contraries(outcome, plot) -> list:
+    """The outcomes that an outcome denies, or that deny it."""
+    return [
+        other
+        for other in plot["outcomes"]
+        if other["name"] in outcome.get("denies", ())
+        or outcome["name"] in other.get("denies", ())
+    ]
 
 
-def _outcome(outcome, plot, both, endings) -> Outcome:
-    feels = outcome.get("feels", {})
+def _outcome(outcome, plot, world, endings) -> Outcome:
+    feels = outcome["feels"]
     differ = len({*feels.values()}) == 2
     codas = outcome.get("coda", ())
-    pairs = [
+    both = [
         text.replace("FIRST", feels["a"]).replace("SECOND", feels["b"])
-        for text in (both if differ else ())
+        for text in (world["said"]["both"] if differ else ())
     ]
+    unfelt = _unfelt(outcome, plot, world["feelings"])
     moves = {"claim"}
     moves |= {"said", "shown"} if "a" in feels else set()
     moves |= {"other"} if "b" in feels else set()
-    moves |= {"both"} if pairs else set()
+    moves |= {"both"} if both else set()
     moves |= {"coda"} if codas else set()
     moves |= {"retelling"} if outcome["gist"] else set()
+    moves |= {"disputed", "truth"} if _contraries(outcome, plot) else set()
+    moves |= {"contrast"} if unfelt else set()
     possible = {e: weight for e, weight in endings.items() if moves.issuperset(e)}
     return Outcome(
         outcome["name"],
         tuple(forms(step) for step in outcome["tell"]),
         feels,
+        Table(unfelt) if unfelt else None,
         Table(outcome["gist"]) if outcome["gist"] else None,
         forms(codas) if codas else None,
-        forms(pairs) if pairs else None,
-        _claims(outcome, plot),
+        forms(both) if both else None,
+        _claims(outcome, plot, world["feelings"]),
         Table(possible, possible.values()),
     )
 
 
-def _claims(outcome, plot) -> dict[str, Table]:
+def _unfelt(outcome, plot, feelings) -> list[str]:
+    """What the hero can feel where the plot ends well instead of badly, or badly."""
+    if "a" not in outcome["feels"]:
+        return []
+    good = feelings[outcome["feels"]["a"]]["good"]
+    heros = {end["feels"].get("a") for end in plot["outcomes"]}
+    return [
+        name
+        for name, feeling in feelings.items()
+        if name in heros and feeling["good"] != good
+    ]
+
+
+def _claims(outcome, plot, feelings) -> Claims:
     """Work out what is true, false and undecided after an outcome."""
-    true = {*plot["gist"], *outcome["gist"]}
-    denied = {
-        gist
-        for other in plot["outcomes"]
-        if _contrary(plot, outcome["name"], other["name"])
-        for gist in other["gist"]
-    }
-    untold = {gist for other in plot["outcomes"] for gist in other["gist"]}
-    claims = {
-        "yes": true,
-        "no": {*map(swapped, true), *denied} - true,
-        "undecided": untold if outcome["name"] == OPEN else {},
-    }
-    # Sorted: the order of a set of strings changes from run to run.
-    return {name: Table(sorted(texts)) for name, texts in claims.items() if texts}
+
+    def felt(names):
+        return {
+            f"{{a}} was {word}" for name in names for word in feelings[name]["said"]
+        }
+
+    def told(end):
+        hero = end["feels"].get("a")
+        return {*end["gist"], *felt([hero] if hero else [])}
+
+    if outcome["name"] == OPEN:
+        untold = set().union(*map(told, plot["outcomes"]))
+        return claims_of({"undecided": untold}, good=None)
+    denied = {gist for other in _contraries(outcome, plot) for gist in other["gist"]}
+    denied |= felt(_unfelt(outcome, plot, feelings))
+    hero = outcome["feels"].get("a")
+    good = feelings[hero]["good"] if hero else None
+    return claims_of({"yes": told(outcome), "no": denied}, good)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from gptcourse.labelled import Example
 from gptcourse.story_engine import Table, Teller
 from gptcourse.story_plots import Outcome, Plot
-from gptcourse.story_roles import SWAPPED, swapped
 from gptcourse.story_telling import COIN, Telling, capital
 from gptcourse.story_world import World
 
@@ -31,10 +30,11 @@ def feelings(world: World, teller: Teller, label: str) -> tuple[str, ...]:
         if feeling == label
     ]
     plot, outcome, who = teller.draw(Table(ends))
-    telling = _told(world, teller, plot, outcome)
-    if who == "b":
-        swap_children(telling)
-    return (f"{teller.text} {QUESTION.format_map(telling.slots)}",)
+    telling = Telling(world, teller, plot)
+    telling.open()
+    telling.begin()
+    telling.end(outcome)
+    return (f"{teller.text} {QUESTION.format(a=telling.slots[who])}",)
 
 
 def entailment(world: World, teller: Teller, label: str) -> tuple[str, ...]:
@@ -42,49 +42,47 @@ def entailment(world: World, teller: Teller, label: str) -> tuple[str, ...]:
 
     What is claimed is drawn in the same way for every label: it tells nothing alone.
     """
-    plot, end, contrary = teller.draw(_contraries(world))
     if teller.draw(COIN):
-        telling = _told_of_two_alike(world, teller, plot, teller.draw(plot.outcomes))
-        claim = teller.draw(telling.side.claims[label])
+        telling = Telling(world, teller)
+        telling.aside()
+        telling.begin()
+        telling.end()
+        claim = teller.draw(telling.side.claims.texts[label])
     else:
-        claim = teller.draw(end.gists)
-        turned = swapped(claim)
-        turn = label == "no" and turned != claim and teller.draw(COIN)
-        ends = {"yes": end, "no": end if turn else contrary, "undecided": plot.open}
-        telling = _told_of_two_alike(world, teller, plot, ends[label])
-        claim = turned if turn else claim
+        plot, outcome, contrary = teller.draw(_contraries(world))
+        ends = {"yes": outcome, "no": contrary, "undecided": plot.open}
+        telling = _told(world, teller, plot, ends[label])
+        claim = teller.draw(outcome.claims.texts["yes"])
     return teller.text, f"{capital(claim.format_map(telling.slots))}."
 
 
 def similarity(world: World, teller: Teller, label: str) -> tuple[str, ...]:
-    """Tell a story in full and in short: the same, or names swapped, or another end."""
+    """Tell a story, and retell it in short: with the same end, or another one."""
     plot, outcome, contrary = teller.draw(_contraries(world))
-    telling = _told_of_two_alike(world, teller, plot, outcome)
+    telling = _told(world, teller, plot, outcome)
     full = teller.text
-    if label == "different":
-        if teller.draw(COIN):
-            swap_children(telling)
-        else:
-            telling.outcome = contrary
     teller.parts.clear()
-    telling.retold()
+    end = contrary if label == "different" else outcome
+    telling.retold(plot.gists, end.gists)
     return (full, teller.text) if teller.draw(COIN) else (teller.text, full)
 
 
 def endings(world: World, teller: Teller, label: str) -> tuple[str, ...]:
-    """Tell a story, and what followed: once so, and once with the names swapped."""
-    ends = [
-        (plot, outcome, codas)
-        for plot, outcome in _ends(world)
-        for codas in (outcome.codas, outcome.both)
-        if codas
-    ]
-    plot, outcome, codas = teller.draw(Table(ends))
-    telling = _told(world, teller, plot, outcome)
-    coda = teller.draw(codas)
-    right = coda.format_map(telling.slots)
-    swap_children(telling)
-    wrong = coda.format_map(telling.slots)
+    """Tell a story, and what is true and what is not; then the same, exchanged."""
+    plot, outcome, contrary = teller.draw(_contraries(world))
+    slots = _told(world, teller, plot, outcome).slots
+    if teller.draw(COIN):
+        roles, form = ("feeling", "unfelt"), teller.draw(world.said["contrast"])
+        felt = outcome.feels["a"], teller.draw(outcome.unfelt)
+        words = [teller.draw(world.feelings[name][0]) for name in felt]
+    else:
+        roles, form = ("right", "wrong"), teller.draw(world.retellings["contrast"])
+        gists = [teller.draw(end.gists) for end in (outcome, contrary)]
+        words = [gist.format_map(slots) for gist in gists]
+    right, wrong = (
+        form.format_map(slots | dict(zip(roles, order, strict=True)))
+        for order in (words, words[::-1])
+    )
     pair = (right, wrong) if label == "first" else (wrong, right)
     return teller.text, *pair
 
@@ -116,43 +114,23 @@ def examples(
             yield Example(texts, label)
 
 
-def swap_children(telling: Telling) -> None:
-    """Let the hero and the other child change places in what is told from now on."""
-    slots = telling.slots
-    slots.update({SWAPPED[word]: slots[word] for word in SWAPPED})
-
-
 def _ends(world: World) -> list[tuple[Plot, Outcome]]:
     return [(plot, end) for plot in world.plots.values for end in plot.outcomes.values]
 
 
 def _contraries(world: World) -> Table:
     return Table(
-        [(plot, *pair) for plot in world.plots.values for pair in plot.contraries]
+        [
+            (plot, outcome, contrary)
+            for plot, outcome in _ends(world)
+            if outcome.name in plot.contraries
+            for contrary in plot.contraries[outcome.name].values
+        ]
     )
 
 
 def _told(world: World, teller: Teller, plot: Plot, outcome: Outcome) -> Telling:
     telling = Telling(world, teller, plot)
-    telling.open()
     telling.begin()
     telling.end(outcome)
     return telling
-
-
-def _told_of_two_alike(
-    world: World, teller: Teller, plot: Plot, outcome: Outcome
-) -> Telling:
-    """Tell without an opening, of two girls or two boys who both are named.
-
-    Swapped names then change no pronoun and bring in no new word.
-    """
-    while True:
-        telling = Telling(world, teller, plot)
-        telling.aside()
-        telling.begin()
-        telling.end(outcome)
-        slots = telling.slots
-        if slots["she"] == slots["bshe"] and slots["b"] in teller.text:
-            return telling
-        teller.parts.clear()

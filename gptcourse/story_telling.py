@@ -90,21 +90,45 @@ class Telling:
         """Let somebody claim something, and say whether it was true."""
         aside = self.side is not None and self.teller.draw(COIN)
         claims = (self.side if aside else self.outcome).claims
-        truth = self.teller.draw(Table(claims))
-        self._fill("claim", claims[truth])
+        truth = self.teller.draw(claims.truths)
+        self._fill("claim", claims.texts[truth])
         self.teller.say(self.world.claims["said"], self.slots)
         self.teller.say(self.world.claims[truth], self.slots)
 
     def retelling(self) -> None:
         """Tell it all again, in other words."""
         self.teller.say(self.world.retellings["leads"], self.slots)
-        self.retold()
+        self.retold(self.plot.gists, self.outcome.gists)
 
-    def retold(self) -> None:
-        """Say the plot's gist and the outcome's, one way or another."""
-        self._fill("first", self.plot.gists)
-        self._fill("second", self.outcome.gists)
+    def disputed(self) -> None:
+        """Tell it all again, rightly or with a false outcome, and say which."""
+        self.teller.say(self.world.retellings["leads"], self.slots)
+        right = self.teller.draw(self.outcome.claims.truths) == "yes"
+        outcome = self.outcome if right else self._contrary()
+        self.retold(self.plot.gists, outcome.gists)
+        verdict = "right" if right else "wrong"
+        self.teller.say(self.world.retellings[verdict], self.slots)
+
+    def truth(self) -> None:
+        """Say what happened, and what did not."""
+        self._fill("wrong", self._contrary().gists)
+        self._fill("right", self.outcome.gists)
+        self.teller.say(self.world.retellings["contrast"], self.slots)
+
+    def contrast(self) -> None:
+        """Say what the hero felt, and what not."""
+        unfelt = self.teller.draw(self.outcome.unfelt)
+        self._fill("unfelt", self.world.feelings[unfelt][0])
+        self._feel("a", "contrast")
+
+    def retold(self, first: Table, second: Table) -> None:
+        """Say a gist of the plot and one of an outcome, one way or another."""
+        self._fill("first", first)
+        self._fill("second", second)
         self.teller.say(self.world.retellings["frames"], self.slots)
+
+    def _contrary(self) -> Outcome:
+        return self.teller.draw(self.plot.contraries[self.outcome.name])
 
     def _feel(self, who: str, form: str) -> None:
         self._fill("feeling", self.world.feelings[self.outcome.feels[who]][0])
@@ -140,6 +164,9 @@ MOVES = {
     "both": Telling.both,
     "claim": Telling.claim,
     "retelling": Telling.retelling,
+    "disputed": Telling.disputed,
+    "truth": Telling.truth,
+    "contrast": Telling.contrast,
 }
 
 

@@ -2,14 +2,14 @@
 
 import functools
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from itertools import permutations
+from itertools import permutations, product
 from typing import Any
 
 from gptcourse.story_engine import Table
-from gptcourse.story_plots import ENDINGS, Endings, forms, plot_of
+from gptcourse.story_plots import ENDINGS, Claims, Endings, claims_of, forms, plot_of
 from gptcourse.story_roles import others_words, role_words, swapped
 
 
@@ -17,11 +17,11 @@ from gptcourse.story_roles import others_words, role_words, swapped
 class Side:
     """One of two things that can be told of a child, and what is true if it is told.
 
-    Of the other child it leaves both sides undecided.
+    It leaves undecided what other asides tell.
     """
 
     forms: Table
-    claims: Mapping[str, Table]
+    claims: Claims
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,13 @@ def world_of(data: Mapping[str, Any], endings: Endings = ENDINGS) -> World:
     `endings` says what its stories go on with after the outcome, as names of moves,
     and how often: `{("said", "claim"): 4, ("coda",): 10}`.
     """
-    both = data["said"]["both"]
-    plots = [plot_of(plot, both, endings) for plot in data["plots"]]
+    plots = [plot_of(plot, data, endings) for plot in data["plots"]]
     roles = role_words(data)
     return World(
         roles={role: Table(words.values()) for role, words in roles.items()},
         others={role: others_words(words) for role, words in roles.items()},
         openings=forms(data["openings"]["forms"]),
-        asides=Table([side for aside in data["asides"] for side in _sides(aside)]),
+        asides=Table(_sides(data["asides"])),
         plots=Table(plots),
         feelings={
             name: (forms(feeling["said"]), forms(feeling["shown"]))
@@ -69,17 +68,21 @@ def world_of(data: Mapping[str, Any], endings: Endings = ENDINGS) -> World:
     )
 
 
-def _sides(aside: Mapping[str, Any]) -> Iterator[Side]:
-    """The two sides, told of the other child and of the hero."""
-    for turned in (str, swapped):
+def _sides(asides: Sequence[Mapping[str, Any]]) -> Iterator[Side]:
+    """The two sides of each aside, told of the other child and of the hero."""
+    for aside, turned in product(asides, (str, swapped)):
+        others = [
+            one for other in asides if other is not aside for one in other["sides"]
+        ]
         for side, contrary in permutations(aside["sides"]):
-            gists = [turned(one["gist"]) for one in (side, contrary)]
-            claims = {
-                "yes": Table(gists[:1]),
-                "no": Table(gists[1:]),
-                "undecided": Table([swapped(gist) for gist in gists]),
+            texts = {"yes": [side], "no": [contrary], "undecided": others}
+            gists = {
+                truth: [turned(one["gist"]) for one in some]
+                for truth, some in texts.items()
             }
-            yield Side(forms([turned(text) for text in side["tell"]]), claims)
+            sooner = side is aside["sides"][0]
+            told = forms([turned(text) for text in side["tell"]])
+            yield Side(told, claims_of(gists, sooner))
 
 
 def description() -> dict[str, Any]:

@@ -27,7 +27,7 @@ def stories(seed: int, world: World | None = None) -> Iterator[Story]:
 
     >>> first = next(stories(seed=0))
     >>> first.text.split(". ")[-1]
-    'Rosa called Paul a cheat.'
+    'Rosa would not shake hands with Paul.'
     >>> first.plot, first.outcome, first.feelings
     ('contest', 'cheated', (('Rosa', 'angry'),))
     """
@@ -96,8 +96,8 @@ def task(
     - "feelings": how did a child in the story feel at its end? The text says only what
       happened.
     - "entailment": is the second text true after the first: yes, no, or undecided?
-    - "similarity": do two texts tell the same events? Where they do not, the children
-      have changed places, or it ended in another way.
+    - "similarity": do two texts tell the same events? Where they do not, one ends well
+      and the other badly.
     - "endings": which of two last sentences follows? The wrong one has the same words.
 
     Raises: ValueError for an unknown name, a size below 1, and for more examples than

@@ -18,10 +18,10 @@ from gptcourse.story_world import description, full_world, world_of
 FIRST_OF_SEED_0 = (
     "The jumping contest was on Sunday, and Rosa hoped to beat Paul this time. Rosa "
     "practised on the hill every evening until she was tired out, but Paul was too "
-    "lazy. Just before the end Paul gave Rosa a push, and nobody else saw it. Rosa "
-    "called Paul a cheat."
+    "lazy. Just before the end Paul gave Rosa a push, and nobody else saw it. For the "
+    "rest of the day Rosa was angry. Rosa would not shake hands with Paul."
 )
-LOG_PROBABILITY_OF_SEED_0 = -20.934339222
+LOG_PROBABILITY_OF_SEED_0 = -24.481753156
 
 SMALL = """
 [words]
@@ -41,14 +41,17 @@ sides = [
     { tell = ["{b} was short."], gist = "{b} was small" },
 ]
 [feelings.happy]
+good = true
 said = ["glad", "full of joy"]
 shown = ["{a} sang."]
 [feelings.sad]
+good = false
 said = ["sad"]
 shown = ["{a} cried."]
 [said]
 plain = ["{a} felt {feeling}.", "{a} felt {feeling}.", "{a} was {feeling}."]
 both = ["{a} was FIRST, but {b} was SECOND."]
+contrast = ["{a} was {feeling}, not {unfelt}.", "{a} was not {unfelt} but {feeling}."]
 [claims]
 said = ["{Claim}?"]
 yes = ["Yes."]
@@ -57,6 +60,9 @@ undecided = ["Perhaps."]
 [retellings]
 leads = ["Again:"]
 frames = ["{First}, then {second}."]
+right = ["Right."]
+wrong = ["Wrong."]
+contrast = ["{Right}; it is false that {wrong}."]
 [[plots]]
 name = "race"
 things = "toys"
@@ -177,7 +183,7 @@ def test_only_numbers_between_0_and_1_decide_what_is_told():
 def test_stories_have_three_to_ten_sentences(thousand):
     # Speech and who said it are one sentence.
     counts = [len(re.findall(r'[.!?]"?(?= [A-Z"]|$)', one.text)) for one in thousand]
-    assert (min(counts), max(counts)) == (3, 10)
+    assert min(counts) == 3 and 9 <= max(counts) <= 10
     assert 6 <= sum(counts) / len(counts) <= 7
 
 
@@ -267,15 +273,15 @@ def test_the_description_keeps_its_own_rules():
     data = description()
     feelings = set(data["feelings"])
     for plot in data["plots"]:
-        names = {outcome["name"] for outcome in plot["outcomes"]}
-        assert len(names) == len(plot["outcomes"])
         assert plot["things"] in data["things"]
+        ends = {outcome["name"]: outcome for outcome in plot["outcomes"]}
+        assert len(ends) == len(plot["outcomes"])
         for outcome in plot["outcomes"]:
-            assert set(outcome.get("denies", ())) < names
             assert set(outcome["feels"].values()) <= feelings
-            for coda in outcome.get("coda", ()):
-                assert sorted(slots(coda) - {"x"}) == ["a", "b"], coda
-                assert coda.count("{a}") == coda.count("{b}"), coda
+            for denied in outcome.get("denies", ()):
+                heros = [end["feels"]["a"] for end in (outcome, ends[denied])]
+                good, other = (data["feelings"][feeling]["good"] for feeling in heros)
+                assert good != other, (plot["name"], outcome["name"], denied)
         for part in (plot, *plot["outcomes"]):
             for gist in part["gist"]:
                 assert gist[0] in "{abcdefghijklmnopqrstuvwxyz", gist
@@ -289,3 +295,49 @@ def test_stories_go_on_with_the_endings_that_a_world_is_given():
     verdicts = {text for table in world.claims.values() for text in table.values}
     for told in islice(storyworld.stories(0, world), 50):
         assert any(told.text.endswith(verdict) for verdict in verdicts), told.text
+
+
+def lost_and_told(move, n=400):
+    """Stories of the small world that end badly and go on with one move."""
+    world = world_of(tomllib.loads(SMALL), {(move,): 1, ("claim",): 1})
+    told = islice(storyworld.stories(2, world), n)
+    return [one.text for one in told if one.outcome == "lost"]
+
+
+def test_what_was_felt_or_happened_is_told_beside_what_was_not():
+    felt = {text.split(". ")[-1].split(" ", 1)[1] for text in lost_and_told("contrast")}
+    assert {"was sad, not glad.", "was not full of joy but sad."} <= felt
+    assert not felt & {"was glad, not sad.", "was not sad but glad."}
+    happened = {text.split(". ")[-1] for text in lost_and_told("truth")}
+    assert "Ada lost; it is false that Ada won." in happened
+    assert "Ada won; it is false that Ada lost." not in happened
+
+
+def test_a_retelling_is_called_right_when_its_outcome_is_the_one_told():
+    found = Counter()
+    for text in lost_and_told("disputed", 4000):
+        _, _, retold = text.partition("Again: ")
+        if retold:
+            found[retold.endswith(" Right."), "won" in retold] += 1
+    assert set(found) == {(True, False), (False, True)}
+    # Of what ended badly, a good end is told thrice as often.
+    assert 2 < found[False, True] / found[True, False] < 4.5
+
+
+def test_good_news_is_claimed_three_times_as_often_as_bad():
+    won, lost, untold = SMALL_WORLD.plots.values[0].outcomes.values
+    for outcome, odds in ((won, (3, 1)), (lost, (1, 3))):
+        truths = outcome.claims.truths
+        shares = dict(zip(truths.values, truths.logs, strict=True))
+        assert shares == {
+            truth: pytest.approx(log(share / 4))
+            for truth, share in zip(("yes", "no"), odds, strict=True)
+        }
+    assert won.claims.texts["yes"].values == (
+        "{a} was full of joy",
+        "{a} was glad",
+        "{a} won",
+    )
+    assert won.claims.texts["no"].values == ("{a} lost", "{a} was sad", "{b} beat {a}")
+    assert untold.claims.truths.values == ("undecided",)
+    assert len(untold.claims.texts["undecided"].values) == 6

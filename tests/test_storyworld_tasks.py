@@ -70,7 +70,11 @@ def test_a_task_is_the_same_for_a_seed_and_differs_between_seeds(name):
 
 @pytest.mark.parametrize("name", storyworld.TASKS)
 def test_an_input_stays_below_a_hundred_words(sets, name):
-    inputs = [sum(map(len, map(words, e.texts))) for e in sets[name].train]
+    inputs = []
+    for example in sets[name].train:
+        sizes = [len(words(text)) for text in example.texts]
+        both = name == "endings"  # the model reads one ending at a time
+        inputs.append(sizes[0] + max(sizes[1:]) if both else sum(sizes))
     assert sum(inputs) / len(inputs) < 75
     assert sum(size > 100 for size in inputs) < 0.01 * len(inputs)
 
@@ -120,6 +124,85 @@ def test_bags_of_words_do_not_know_whether_two_tellings_are_the_same(sets, kind)
         return {word: abs(first[word] - second[word]) for word in first | second}
 
     assert best_linear_guess(sets["similarity"], bags) < 0.5 + 0.07
+
+
+def plain_world():
+    """A world of one plot that ends well or badly, and says which in plain words."""
+    data = description()
+    plot = {"name": "trip", "things": "toys", "begin": [["{a} and {b} set out {p}."]]}
+    plot |= {"gist": ["{a} and {b} set out"], "open": ["It was noon."]}
+    ends = {"finely": ("happy", "poorly"), "poorly": ("sad", "finely")}
+    plot["outcomes"] = [
+        {
+            "name": end,
+            "tell": [[f"It went {end}."]],
+            "gist": [f"all went {end}", f"it ended {end}"],
+            "denies": [other],
+            "feels": {"a": feeling},
+        }
+        for end, (feeling, other) in ends.items()
+    ]
+    return world_of(data | {"plots": [plot]})
+
+
+GOOD = r"\b(happy|glad|full of joy|finely)\b"
+BAD = r"\b(sad|unhappy|poorly)\b"
+
+
+def plain_examples(name):
+    made = storyworld.task(name, 60, 1, 1, seed=2, world=plain_world())
+    for example in made.train:
+        yield example.texts, made.labels[example.label]
+
+
+def test_feelings_follow_from_the_end():
+    for (text,), label in plain_examples("feelings"):
+        assert label == ("happy" if re.search(GOOD, text) else "sad")
+
+
+def test_a_claim_about_the_end_is_true_false_or_open():
+    found = set()
+    for (story, claim), label in plain_examples("entailment"):
+        if re.search(GOOD, claim) or re.search(BAD, claim):
+            told = "noon" not in story
+            true = bool(re.search(GOOD, claim)) == bool(re.search(GOOD, story))
+            assert label == (("yes" if true else "no") if told else "undecided")
+            found.add(label)
+    assert found == {"yes", "no", "undecided"}
+
+
+def test_a_claim_about_an_aside_is_true_false_or_open():
+    sides = {}
+    for number, aside in enumerate(description()["asides"]):
+        for which, side in enumerate(aside["sides"]):
+            for text in (*side["tell"], f"{side['gist']}."):
+                sides[text.replace("{b}", "").strip()] = number, which
+    found = set()
+    for (story, claim), label in plain_examples("entailment"):
+        told = [side for text, side in sides.items() if text in story]
+        claimed = [side for text, side in sides.items() if claim.endswith(text)]
+        if told and claimed:
+            (topic, which), (other, claimed_which) = told[0], claimed[0]
+            same = "yes" if which == claimed_which else "no"
+            assert label == (same if topic == other else "undecided"), (story, claim)
+            found.add(label)
+    assert found == {"yes", "no", "undecided"}
+
+
+def test_two_tellings_are_the_same_when_both_end_alike():
+    for texts, label in plain_examples("similarity"):
+        first, second = (bool(re.search(GOOD, text)) for text in texts)
+        assert label == ("same" if first == second else "different")
+
+
+def test_the_right_ending_says_that_what_happened_is_true():
+    for (story, *pair), label in plain_examples("endings"):
+        text = pair[("first", "second").index(label)]
+        # What follows "not" or "false that" or "not believe that" is denied.
+        denied = re.search(
+            r"(?:not believe that|false that|not) ([^:.]*?)( but|:|\.)", text
+        )
+        assert bool(re.search(GOOD, denied[1])) != bool(re.search(GOOD, story)), text
 
 
 def test_an_unknown_task_is_refused():
