@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from gptcourse.labelled import Example
 from gptcourse.story_engine import Table, Teller
 from gptcourse.story_plots import Outcome, Plot
 from gptcourse.story_telling import COIN, Telling, capital
@@ -103,15 +102,12 @@ def tasks_of(world: World) -> dict[str, Task]:
     }
 
 
-def examples(
-    world: World, task: Task, random: Callable[[], float]
-) -> Iterator[Example]:
-    """Yield examples without end, every label once in a round, in a drawn order."""
+def labels_in_rounds(n_labels: int, random: Callable[[], float]) -> Iterator[int]:
+    """Yield labels without end, every one once in a round, in a drawn order."""
     while True:
-        labels = sorted((random(), label) for label in range(len(task.labels)))
-        for _, label in labels:
-            texts = task.example(world, Teller(random), task.labels[label])
-            yield Example(texts, label)
+        yield from (
+            label for _, label in sorted((random(), i) for i in range(n_labels))
+        )
 
 
 def _ends(world: World) -> list[tuple[Plot, Outcome]]:

@@ -12,7 +12,7 @@ from random import Random
 
 from gptcourse.labelled import Example, LabelledSet
 from gptcourse.story_engine import Teller, score
-from gptcourse.story_tasks import Task, examples, tasks_of
+from gptcourse.story_tasks import Task, labels_in_rounds, tasks_of
 from gptcourse.story_telling import Story, story, tell
 from gptcourse.story_world import World, full_world
 
@@ -139,21 +139,18 @@ def _different(world: World, task: Task, wanted: int, seed: int) -> Iterator[Exa
     """Yield so many examples, none of whose first texts is another's."""
     random = Random(_whole("seed", seed, 0)).random
     seen: set[str] = set()
-    misses = 0
-    for example in examples(world, task, random):
-        if len(seen) == wanted:
-            return
-        if example.texts[0] in seen:
-            misses += 1
-            if misses == PATIENCE:
-                raise ValueError(
-                    f"{wanted} examples: this world gave only {len(seen)} different "
-                    "ones; ask for fewer"
-                )
-            continue
-        misses = 0
-        seen.add(example.texts[0])
-        yield example
+    for label in islice(labels_in_rounds(len(task.labels), random), wanted):
+        for _ in range(PATIENCE):
+            texts = task.example(world, Teller(random), task.labels[label])
+            if texts[0] not in seen:
+                break
+        else:
+            raise ValueError(
+                f"{wanted} examples: this world gave only {len(seen)} different "
+                "ones; ask for fewer"
+            )
+        seen.add(texts[0])
+        yield Example(texts, label)
 
 
 def _whole(name: str, value: int, least: int) -> int:

@@ -126,9 +126,10 @@ def test_bags_of_words_do_not_know_whether_two_tellings_are_the_same(sets, kind)
     assert best_linear_guess(sets["similarity"], bags) < 0.5 + 0.07
 
 
-def plain_world():
+def plain_world(n_names=6):
     """A world of one plot that ends well or badly, and says which in plain words."""
     data = description()
+    data["words"] |= {kind: data["words"][kind][:n_names] for kind in ("girls", "boys")}
     plot = {"name": "trip", "things": "toys", "begin": [["{a} and {b} set out {p}."]]}
     plot |= {"gist": ["{a} and {b} set out"], "open": ["It was noon."]}
     ends = {"finely": ("happy", "poorly"), "poorly": ("sad", "finely")}
@@ -153,6 +154,12 @@ def plain_examples(name):
     made = storyworld.task(name, 60, 1, 1, seed=2, world=plain_world())
     for example in made.train:
         yield example.texts, made.labels[example.label]
+
+
+def test_labels_stay_balanced_where_texts_come_again():
+    made = storyworld.task("feelings", 200, 1, 1, seed=2, world=plain_world(1))
+    counts = Counter(example.label for example in made.train)
+    assert max(counts.values()) - min(counts.values()) <= 1
 
 
 def test_feelings_follow_from_the_end():
