@@ -19,7 +19,7 @@ lab: $(VENV)/.installed ## open JupyterLab on the first notebook
 test: lint test-fast test-notebooks ## everything: lint, unit tests, every notebook
 
 test-fast: $(VENV)/.installed ## the unit tests alone
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n logical --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 test-notebooks: $(VENV)/.installed ## run every notebook, compare every output
 	$(RUN) -m pytest --nbval notebooks $(SANITIZE)
