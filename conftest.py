@@ -17,7 +17,7 @@ from nbformat.v4 import new_code_cell
 from nbval.plugin import IPyNbCell
 
 OFFLINE = Path(__file__).parent / "tests" / "offline"
-TRY_WIDGETS = """from gptcourse import widgets
+TRY_WIDGETS = """from gptcourse.lesson import widgets
 
 for _value in [*globals().values(), *Out.values()]:
     if isinstance(_value, widgets.Panel):

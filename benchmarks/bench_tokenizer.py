@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from benchmarks.speed import Row
 from gptcourse import corpora
-from gptcourse.tokenizer import BytePairTokenizer
+from gptcourse.tokenizers.byte_pair import BytePairTokenizer
 
 N_VOCAB = 4096
 N_BYTES = 1_000_000

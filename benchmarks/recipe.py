@@ -13,13 +13,19 @@ import torch
 from torch import Tensor
 
 from benchmarks.speed import Row
-from gptcourse.batches import RandomBatches
-from gptcourse.corpora import python_docs
-from gptcourse.history import History
-from gptcourse.model import GPT, GPTConfig
-from gptcourse.optimizers import Optimizer, adamw, constant, muon, warmup_linear
-from gptcourse.tokenizer import CharacterTokenizer
-from gptcourse.training import train, validation_loss
+from gptcourse.corpora.python_docs import python_docs
+from gptcourse.models.gpt import GPT, GPTConfig
+from gptcourse.tokenizers.characters import CharacterTokenizer
+from gptcourse.training.batches import RandomBatches
+from gptcourse.training.history import History
+from gptcourse.training.loop import train, validation_loss
+from gptcourse.training.optimizers import (
+    Optimizer,
+    adamw,
+    constant,
+    muon,
+    warmup_linear,
+)
 
 N_CTX = 64
 

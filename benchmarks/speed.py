@@ -13,9 +13,9 @@ import torch
 import transformers
 from torch import nn
 
-from gptcourse.model import GPT, PRESETS, GPTConfig
-from gptcourse.sampling import generate
-from gptcourse.training import next_token_loss
+from gptcourse.models.gpt import GPT, PRESETS, GPTConfig
+from gptcourse.models.sampling import generate
+from gptcourse.training.loop import next_token_loss
 
 
 class Row(NamedTuple):

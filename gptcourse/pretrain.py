@@ -16,13 +16,13 @@ import torch
 from torch import distributed
 from torch.distributed.fsdp import fully_shard
 
-from gptcourse.batches import RandomBatches
-from gptcourse.corpora import python_docs
-from gptcourse.history import History
-from gptcourse.model import GPT, GPTConfig
-from gptcourse.optimizers import adamw, warmup_cosine
-from gptcourse.tokenizer import BytePairTokenizer
-from gptcourse.training import gains_by_bf16, train, validation_loss
+from gptcourse.corpora.python_docs import python_docs
+from gptcourse.models.gpt import GPT, GPTConfig
+from gptcourse.tokenizers.byte_pair import BytePairTokenizer
+from gptcourse.training.batches import RandomBatches
+from gptcourse.training.history import History
+from gptcourse.training.loop import gains_by_bf16, train, validation_loss
+from gptcourse.training.optimizers import adamw, warmup_cosine
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:

@@ -12,16 +12,16 @@ import pytest
 
 EVERYTHING = """
 import pkgutil, gptcourse
-for module in pkgutil.iter_modules(gptcourse.__path__, "gptcourse."):
+for module in pkgutil.walk_packages(gptcourse.__path__, "gptcourse."):
     __import__(module.name)
 import torch
-from gptcourse import corpora, papers, results
-from gptcourse.batches import RandomBatches
-from gptcourse.model import GPT, GPTConfig
-from gptcourse.optimizers import muon
-from gptcourse.sampling import generate
-from gptcourse.tokenizer import BytePairTokenizer
-from gptcourse.training import train
+from gptcourse import corpora
+from gptcourse.training.batches import RandomBatches
+from gptcourse.models.gpt import GPT, GPTConfig
+from gptcourse.training.optimizers import muon
+from gptcourse.models.sampling import generate
+from gptcourse.tokenizers.byte_pair import BytePairTokenizer
+from gptcourse.training.loop import train
 
 corpus = corpora.python_docs()
 tokenizer = BytePairTokenizer.train([corpus.documents[0].text], 270)

@@ -3,7 +3,7 @@
 import pytest
 
 from gptcourse import pretrain
-from gptcourse.checkpoints import load_gpt
+from gptcourse.training.checkpoints import load_gpt
 
 TINY = "--n-vocab 260 --n-ctx 8 --n-embd 8 --n-head 2 --n-layer 1 --batch-size 4"
 

@@ -1,0 +1,17 @@
+"""Text to learn from: documentation, stories, web pages, downloads."""
+
+from gptcourse.corpora.bloom import BloomFilter, ngram_hashes, normalise, overlap
+from gptcourse.corpora.corpus import SEPARATOR, Corpus, Document
+from gptcourse.corpora.downloads import download
+from gptcourse.corpora.filters import ExactCopies, Tally, not_english, too_short
+from gptcourse.corpora.near_copies import near_copy_groups
+from gptcourse.corpora.python_docs import python_docs
+from gptcourse.corpora.webtext import (
+    extract_documents,
+    extract_text,
+    karma,
+    keep,
+    outbound_links,
+    read_lines,
+    well_liked,
+)

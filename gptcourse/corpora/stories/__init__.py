@@ -1,0 +1,11 @@
+"""Story world: endless short stories whose probability and meaning are known."""
+
+from gptcourse.corpora.stories.telling import (
+    SEPARATOR,
+    Story,
+    entropy,
+    log_probability,
+    stories,
+    text,
+)
+from gptcourse.corpora.stories.world import World, description, full_world, world_of

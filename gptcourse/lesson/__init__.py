@@ -1,0 +1,1 @@
+"""What notebooks and tests alone use: checks, results, papers, figures, widgets."""

@@ -1,0 +1,107 @@
+"""Facts of the papers, by key: `fact("gpt1.t5.no_pretraining")`.
+
+They stand in `papers.toml` beside this module. A table there may set `place`, `unit`,
+`mark` and `note` for everything below it; a fact is a bare value, or a table with
+`value` and whatever differs from its surroundings.
+"""
+
+import difflib
+import functools
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+
+INHERITED = ("place", "unit", "mark", "note")
+MARKS = ("verified", "computed", "figure", "from memory")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One figure or setting of a paper, with its unit and the place where it stands.
+
+    `mark` tells how it is known: "verified" in the paper's text, "computed" from such
+    figures, read off a "figure" (within a few per cent), or "from memory". `note` warns
+    of a trap: a misprint, a clash between text and table, a common misreading.
+    """
+
+    key: str
+    value: int | float | str
+    unit: str
+    place: str
+    paper: str
+    mark: str = "verified"
+    note: str = ""
+
+    @property
+    def figure(self):
+        """The value with its unit, as text: "18.4 perplexity"."""
+        number = isinstance(self.value, (int, float))
+        text = _number(self.value) if number else self.value
+        return f"{text} {self.unit}".rstrip()
+
+    @property
+    def cite(self):
+        """The paper and the place in it: "GPT-1, T5"."""
+        return f"{self.paper}, {self.place}"
+
+    def __str__(self):
+        return f"{self.figure} ({self.cite})"
+
+
+def _number(value):
+    if isinstance(value, int):
+        return f"{value:,}"
+    short = f"{value:g}"
+    return short if float(short) == value else f"{value:.10g}"
+
+
+def fact(key):
+    """The fact with this key.
+
+    Raises KeyError with near keys for an unknown one.
+
+    >>> print(fact("gpt1.t5.no_pretraining"))
+    59.9 points (GPT-1, T5)
+    >>> fact("gpt1.t5.no_pretraining").value
+    59.9
+    """
+    facts = _all_facts()
+    if key in facts:
+        return facts[key]
+    near = difflib.get_close_matches(key, facts, n=3, cutoff=0.5)
+    hint = f"near ones: {', '.join(near)}" if near else "see papers.toml"
+    raise KeyError(f"no fact {key!r}; {hint}")
+
+
+def every_key():
+    """Every key, sorted.
+
+    >>> "gpt1.t5.no_pretraining" in every_key()
+    True
+    """
+    return sorted(_all_facts())
+
+
+@functools.cache
+def _all_facts():
+    text = resources.files(__package__).joinpath("papers.toml").read_text("utf-8")
+    facts = {}
+    for paper, tables in tomllib.loads(text).items():
+        name = tables.pop("name")
+        for one in _facts_below(tables, paper, {"paper": name, "unit": ""}):
+            facts[one.key] = one
+    return facts
+
+
+def _facts_below(node, key, above):
+    """Yield the facts of a table, each with what the tables around it set."""
+    here = above | {name: node[name] for name in INHERITED if name in node}
+    if "value" in node:
+        yield Fact(key, node["value"], **here)
+        return
+    for name, child in node.items():
+        if name in INHERITED:
+            continue
+        if not isinstance(child, dict):
+            child = {"value": child}
+        yield from _facts_below(child, f"{key}.{name}", here)

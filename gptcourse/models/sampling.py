@@ -1,0 +1,164 @@
+"""Text out: from logits to tokens, one at a time, with a key-value cache.
+
+Axis letters: b batch, t position, v vocabulary.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from gptcourse.models.attention import KeyValueCache
+from gptcourse.models.gpt import GPT
+
+
+def check_settings(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    """Raise ValueError if a setting of the sampler is out of its range.
+
+    >>> check_settings(temperature=1.0, top_k=40, top_p=None)
+    """
+    if not temperature >= 0:
+        raise ValueError(f"temperature={temperature}; need >= 0 (0 is greedy)")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k={top_k}; need a whole number >= 1, or None for all")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p={top_p}; need 0 < p <= 1, or None for all")
+
+
+def next_token_probabilities(
+    logits: Tensor,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> Tensor:
+    """Return the distribution (..., v) that the sampler draws from.
+
+    The logits (..., v) are divided by the temperature; then only the `top_k`
+    likeliest tokens stay, then the fewest whose probabilities reach `top_p`; what
+    stays sums to 1. Temperature 0 puts everything on the likeliest token.
+
+    Raises: ValueError for a setting out of range.
+    Source: top-k, Fan et al. 2018; top-p, Holtzman et al. 2019.
+
+    >>> next_token_probabilities(torch.tensor([2.0, 1.0, 0.0]), temperature=0).tolist()
+    [1.0, 0.0, 0.0]
+    >>> next_token_probabilities(torch.zeros(4), top_k=2).sum().item()
+    1.0
+    """
+    check_settings(temperature, top_k, top_p)
+    if temperature == 0:
+        return torch.zeros_like(logits).scatter(-1, logits.argmax(-1, True), 1.0)
+    if top_k is not None and top_k < logits.shape[-1]:
+        # By index, not by threshold: of equal logits exactly k stay.
+        kept, where = logits.topk(top_k, dim=-1)
+        logits = torch.full_like(logits, -torch.inf).scatter(-1, where, kept)
+    probabilities = (logits / temperature).softmax(dim=-1)
+    return probabilities if top_p is None else _nucleus(probabilities, top_p)
+
+
+def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+    ordered, where = probabilities.sort(dim=-1, descending=True)
+    # A token stays if those before it have not yet reached p: the first always does.
+    ordered = ordered * (ordered.cumsum(dim=-1) - ordered < top_p)
+    kept = torch.zeros_like(probabilities).scatter(-1, where, ordered)
+    return kept / kept.sum(dim=-1, keepdim=True)
+
+
+def _draw(
+    logits: Tensor,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    generator: torch.Generator | None,
+) -> Tensor:
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    probabilities = next_token_probabilities(logits, temperature, top_k, top_p)
+    return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+
+
+@torch.inference_mode()
+def stream(
+    model: GPT,
+    tokens: Tensor,
+    n_new: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    generator: torch.Generator | None = None,
+) -> Iterator[Tensor]:
+    """Yield n_new next tokens (b,), each as soon as it is drawn.
+
+    `tokens` (b, t) are the prompts, t >= 1. A prompt longer than the context counts
+    by its last n_ctx tokens. When the context is full, its later half is read again
+    and writing goes on from there, so the text may be of any length, and a token is
+    always drawn with at least n_ctx // 2 tokens of context.
+
+    Raises: ValueError for an empty prompt, a token outside the vocabulary, or a
+    setting out of range.
+
+    >>> from gptcourse.models.gpt import GPTConfig
+    >>> model = GPT(GPTConfig(n_vocab=9, n_ctx=4, n_embd=8, n_head=2, n_layer=1))
+    >>> len(list(stream(model, torch.tensor([[1, 2]]), 10)))
+    10
+    """
+    check_settings(temperature, top_k, top_p)
+    _check_prompt(tokens, model.config.n_vocab)
+    n_ctx = model.config.n_ctx
+    window = tokens[:, -n_ctx:]
+    written = deque(window.unbind(dim=1), maxlen=max(1, n_ctx // 2))
+    cache = KeyValueCache()
+    for _ in range(n_new):
+        if cache.length + window.shape[1] > n_ctx:
+            cache, window = KeyValueCache(), torch.stack(tuple(written), dim=1)
+        logits = model.logits(model.hidden(window, cache)[:, -1])
+        new = _draw(logits, temperature, top_k, top_p, generator)
+        yield new
+        window = new[:, None]
+        written.append(new)
+
+
+def _check_prompt(tokens: Tensor, n_vocab: int) -> None:
+    if tokens.ndim != 2 or tokens.shape[1] == 0:
+        raise ValueError(
+            f"prompt of shape {tuple(tokens.shape)}; need (b, t) with t >= 1 tokens"
+        )
+    outside = (tokens < 0) | (tokens >= n_vocab)
+    if outside.any():
+        row, place = outside.nonzero()[0].tolist()
+        raise ValueError(
+            f"token {tokens[row, place].item()} at place {place} of prompt {row} is "
+            f"outside the vocabulary of {n_vocab}; encode with this model's tokenizer"
+        )
+
+
+def generate(
+    model: GPT,
+    tokens: Tensor,
+    n_new: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Return the prompts (b, t) with n_new tokens written after each (b, t + n_new).
+
+    The settings, limits and errors are those of `stream`. Dropout is off while the
+    model writes; its mode is put back after.
+
+    >>> from gptcourse.models.gpt import GPTConfig
+    >>> model = GPT(GPTConfig(n_vocab=9, n_ctx=4, n_embd=8, n_head=2, n_layer=1))
+    >>> generate(model, torch.tensor([[1, 2]]), 3, temperature=0).shape
+    torch.Size([1, 5])
+    """
+    settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    was_training = model.training
+    model.eval()
+    try:
+        new = list(stream(model, tokens, n_new, **settings, generator=generator))
+    finally:
+        model.train(was_training)
+    return torch.cat([tokens, *(token[:, None] for token in new)], dim=1)

@@ -1,0 +1,265 @@
+"""The prose of documentation pages, sentence by sentence, without names that tell.
+
+Four tasks on real text: the documentation, in the four kinds of GPT-1's figure 1.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+
+from gptcourse.corpora.corpus import Corpus, Document
+from gptcourse.tasks.labelled import Example, LabelledSet
+
+#: What stands where a name stood.
+MASK = "X"
+_CODE = re.compile(
+    r":[\w:.-]+:`[^`]*`|`+[^`]*`+|\*+\w[^*\n]*\*+"  # marked as code
+    r"|\b\w+(?:\.\w+)+(?:\([^)]*\))?|\b\w+\([^)]*\)|\w*_\w*"  # a.b, f(x), snake_case
+    r"|\b[A-Z]*[a-z]+[A-Z]\w*"  # CamelCase
+)
+_LIBRARIES = re.compile(
+    r"\b(?:\w*(?:numpy|torch|matplotlib|pyplot|python|scipy)\w*|np|plt|mpl)\b",
+    re.IGNORECASE,
+)
+_NO_PROSE = re.compile(r"^(?:\s|>>>|\.\.|[-*+=~#:@|\d])", re.MULTILINE)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+_SENTENCE = re.compile(r"[A-Z][A-Za-z]*[ ,'-][A-Za-z ,;:'\"()/-]*[.!?]")
+_WORDS = range(6, 41)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The sentences of one document."""
+
+    source: str
+    sentences: tuple[str, ...]
+
+
+def without_names(text: str, name: str) -> str:
+    """Return a text in which every name of code is masked, and that of its own page.
+
+    What is masked: text marked as code, dotted names, calls, snake_case, CamelCase,
+    the names of the libraries, and the last part of the page's `name`.
+
+    >>> without_names("Sort with np.sort, as NumPy's `argsort` does.", "numpy.argsort")
+    "Sort with X, as X's X does."
+    >>> without_names("Fill the tensor with ones.", "torch.fill")
+    'X the tensor with ones.'
+    """
+    own = re.escape(name.rpartition(".")[2])
+    text = _LIBRARIES.sub(MASK, _CODE.sub(MASK, text))
+    return re.sub(rf"\b{own}\b", MASK, text, flags=re.IGNORECASE)
+
+
+def sentences(text: str, name: str) -> tuple[str, ...]:
+    """Return the prose sentences of a page of that name, names masked.
+
+    Lists, tables, code and headings are no prose, nor are sentences with digits or
+    signs, or with fewer than 6 or more than 40 words.
+
+    >>> sentences("Close the file.\\n\\nNothing can be read from it then.", "io.close")
+    ('Nothing can be read from it then.',)
+    """
+    found = []
+    for paragraph in text.split("\n\n"):
+        if not _NO_PROSE.search(paragraph):
+            plain = without_names(" ".join(paragraph.split()), name)
+            found += _SENTENCE_END.split(plain)
+    return tuple(
+        sentence
+        for sentence in found
+        if _SENTENCE.fullmatch(sentence) and len(sentence.split()) in _WORDS
+    )
+
+
+def pages(documents: Iterable[Document]) -> list[tuple[Document, Page]]:
+    """Return the documents that hold prose with it, each sentence where it is first.
+
+    A sentence that stands on several pages (and boilerplate does) would tell nothing,
+    or link pages that have nothing to do with one another.
+
+    >>> text = "Nothing can be read from a closed file."
+    >>> len(pages([Document("a", "x", text), Document("b", "y", text)]))
+    1
+    """
+    seen: set[str] = set()
+    found = []
+    for document in documents:
+        new = tuple(
+            sentence
+            for sentence in sentences(document.text, document.name)
+            if sentence not in seen
+        )
+        seen.update(new)
+        if new:
+            found.append((document, Page(document.source, new)))
+    return found
+
+
+def passage(sentences: Iterable[str], characters: int) -> str:
+    """Return the first sentence, and the next as long as `characters` hold them.
+
+    >>> passage(["A first one.", "A second.", "A third one."], 25)
+    'A first one. A second.'
+    """
+    first, *rest = sentences
+    text = first
+    for sentence in rest:
+        if len(text) + 1 + len(sentence) > characters:
+            break
+        text = f"{text} {sentence}"
+    return text
+
+
+LIBRARIES = ("matplotlib", "numpy", "stdlib", "torch")
+ENDINGS = ("first", "second", "third", "fourth")
+#: The largest numbers of training, validation and test examples.
+SIZES = (1024, 256, 512)
+#: The share of the text that validation and test get together.
+HELD_OUT = 0.4
+
+
+def doc_tasks(
+    corpus: Corpus, characters: int = 240, seed: int = 0
+) -> dict[str, LabelledSet]:
+    """Return four tasks on a corpus of documentation, by name.
+
+    "library": which of four libraries a passage documents (classification).
+    "summary": whether a page's first sentence belongs to a description (entailment).
+    "page": whether two passages come from one page (similarity).
+    "next": which of four sentences comes next (multiple choice).
+
+    The wrong answers come from other pages of the same library, drawn in the same
+    way as the right ones. Names of code and of libraries are masked (`doc_pages`). No
+    page, and no near copy of one, stands in two of the sets. All labels are equally
+    frequent; `SIZES` bounds the sets. A passage has at most `characters` characters,
+    or one sentence.
+
+    A model that is to be tested here may be pre-trained on the first part of
+    `corpus.split(HELD_OUT, seed)`: no validation or test page stands in it.
+
+    Raises: ValueError for a corpus with too few pages for one example a label.
+
+    >>> from gptcourse.corpora.python_docs import python_docs
+    >>> tasks = doc_tasks(python_docs())  # doctest: +SKIP
+    >>> [task.kind for task in tasks.values()]  # doctest: +SKIP
+    ['classification', 'entailment', 'similarity', 'multiple_choice']
+    """
+    known = [d.source in LIBRARIES for d in corpus.documents]
+    if not any(known):
+        raise ValueError(f"the corpus has none of the sources {', '.join(LIBRARIES)}")
+    train, held_out = corpus.split(HELD_OUT, seed)
+    validation, test = held_out.split(2 / 3, seed)
+    parts = _pages_of((train, validation, test), seed)
+    makers = (
+        ("library", "classification", LIBRARIES, _libraries),
+        ("summary", "entailment", ("does not belong", "belongs"), _summaries),
+        ("page", "similarity", ("two pages", "one page"), _same_page),
+        ("next", "multiple_choice", ENDINGS, _next_sentence),
+    )
+    return {
+        name: _task(name, kind, labels, maker, parts, characters)
+        for name, kind, labels, maker in makers
+    }
+
+
+def _pages_of(parts: Sequence[Corpus], seed: int) -> list[list[Page]]:
+    """Return each part's pages in random order; no sentence stands in two parts."""
+    of_part = {
+        document: number
+        for number, part in enumerate(parts)
+        for document in part.documents
+        if document.source in LIBRARIES
+    }
+    found: list[list[Page]] = [[] for _ in parts]
+    for document, page in pages(of_part):
+        found[of_part[document]].append(page)
+    draw = random.Random(seed).random
+    for one in found:
+        one.sort(key=lambda _: draw())  # unlike shuffle, promised to stay the same
+    return found
+
+
+_Maker = Callable[[list[Page], int], Iterator[Example]]
+
+
+def _task(
+    name: str,
+    kind: str,
+    labels: tuple[str, ...],
+    maker: _Maker,
+    parts: Sequence[list[Page]],
+    characters: int,
+) -> LabelledSet:
+    sets = [
+        _balanced(list(maker(part, characters)), name, len(labels), size)
+        for part, size in zip(parts, SIZES, strict=True)
+    ]
+    return LabelledSet(name, kind, labels, *sets)
+
+
+def _balanced(
+    examples: list[Example], name: str, n_labels: int, size: int
+) -> tuple[Example, ...]:
+    """Return at most `size` examples, all labels equally often, labels taking turns."""
+    by_label = [[e for e in examples if e.label == n] for n in range(n_labels)]
+    each = min(size // n_labels, *map(len, by_label))
+    if not each:
+        raise ValueError(f"too few pages for the task {name!r}; give a larger corpus")
+    return tuple(
+        chain.from_iterable(zip(*(part[:each] for part in by_label), strict=True))
+    )
+
+
+def _libraries(part: list[Page], characters: int) -> Iterator[Example]:
+    for page in part:
+        text = passage(page.sentences, characters)
+        yield Example((text,), LIBRARIES.index(page.source))
+
+
+def _summaries(part: list[Page], characters: int) -> Iterator[Example]:
+    """Pair what follows a page's first sentence with a first sentence."""
+    for number, (page, other) in _with_others(part, 2, 1):
+        belongs = number % 2
+        first = (page if belongs else other).sentences[0]
+        yield Example((passage(page.sentences[1:], characters), first), belongs)
+
+
+def _same_page(part: list[Page], characters: int) -> Iterator[Example]:
+    """Pair the first two sentences of a page with the two after them.
+
+    Two each, and not half a page each: halves would tell by their lengths.
+    """
+    for number, (page, other) in _with_others(part, 4, 1):
+        same = number % 2
+        halves = page.sentences[:2], (page if same else other).sentences[2:4]
+        yield Example(tuple(passage(half, characters) for half in halves), same)
+
+
+def _next_sentence(part: list[Page], characters: int) -> Iterator[Example]:
+    """Ask which sentence stands third; the wrong ones stand third elsewhere."""
+    for number, (page, *others) in _with_others(part, 3, 3):
+        label = number % len(ENDINGS)
+        endings = [other.sentences[2] for other in others]
+        endings.insert(label, page.sentences[2])
+        yield Example((passage(page.sentences[:2], characters), *endings), label)
+
+
+def _with_others(
+    part: list[Page], n_sentences: int, n_others: int
+) -> Iterator[tuple[int, tuple[Page, ...]]]:
+    """Yield each page of enough sentences, then the next ones of the same library.
+
+    With them comes the page's number in its library: labels that follow from it are
+    equally frequent in each library. Libraries take turns.
+    """
+    long = [page for page in part if len(page.sentences) >= n_sentences]
+    turns = []
+    for library in LIBRARIES:
+        same = [page for page in long if page.source == library]
+        if len(same) > n_others:
+            shifted = [same[n:] + same[:n] for n in range(n_others + 1)]
+            turns.append(enumerate(zip(*shifted, strict=True)))
+    yield from filter(None, chain.from_iterable(zip_longest(*turns)))

@@ -1,0 +1,236 @@
+"""The optimisers of the course, and how the learning rate moves.
+
+Axis letters: c n_embd, v vocabulary.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+#: A schedule takes (step, steps) and returns the factor on the learning rate.
+Schedule = Callable[[int, int], float]
+
+
+def warmup_cosine(warmup: int, final: float = 0.0) -> Schedule:
+    """Return the schedule that rises linearly, then falls along a half cosine.
+
+    The factor is (step + 1) / warmup for the first `warmup` steps; from there it
+    falls from 1 to `final` at the last step.
+
+    Raises: ValueError for a negative warmup or a final factor outside [0, 1].
+    Source: GPT-1, §4.1 (2,000 updates, to 0); GPT-3, App. B (to 10%).
+
+    >>> schedule = warmup_cosine(warmup=10)
+    >>> schedule(4, 100), schedule(10, 101), schedule(100, 101)
+    (0.5, 1.0, 0.0)
+    """
+    _check_schedule(warmup, final)
+
+    def factor(step: int, steps: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        done = (step - warmup) / max(1, steps - 1 - warmup)
+        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+    return factor
+
+
+def warmup_linear(warmup: int, final: float = 0.0) -> Schedule:
+    """Return the schedule that rises linearly, then falls along a straight line.
+
+    Raises: ValueError for a negative warmup or a final factor outside [0, 1].
+
+    >>> warmup_linear(warmup=0)(50, 101)
+    0.5
+    """
+    _check_schedule(warmup, final)
+
+    def factor(step: int, steps: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        done = (step - warmup) / max(1, steps - 1 - warmup)
+        return final + (1 - final) * (1 - min(done, 1.0))
+
+    return factor
+
+
+def constant(step: int, steps: int) -> float:
+    """Return 1: the schedule that leaves the learning rate as it is.
+
+    >>> constant(3, 10)
+    1.0
+    """
+    return 1.0
+
+
+def _check_schedule(warmup: int, final: float) -> None:
+    if warmup < 0 or not 0 <= final <= 1:
+        raise ValueError(
+            f"warmup={warmup}, final={final}; need warmup >= 0 and 0 <= final <= 1"
+        )
+
+
+def matrices(model: nn.Module) -> list[Tensor]:
+    """Return the matrices inside a model: what weight decay and Muon act on.
+
+    Embeddings are none: shrinking a rare token's row only because it is rare helps
+    nobody. GPT-1's paper spares biases and gains; its code decays embeddings too
+    (every tensor of more than one dimension).
+
+    >>> len(matrices(nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 2))))
+    1
+    """
+    return _without(embeddings(model), [p for p in model.parameters() if p.ndim >= 2])
+
+
+def embeddings(model: nn.Module) -> list[Tensor]:
+    """Return the tables of a model, tokens' and positions'.
+
+    >>> len(embeddings(nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 2))))
+    1
+    """
+    return [m.weight for m in model.modules() if isinstance(m, nn.Embedding)]
+
+
+def _without(left_out: list[Tensor], tensors: Iterable[Tensor]) -> list[Tensor]:
+    ids = {id(tensor) for tensor in left_out}
+    return [tensor for tensor in tensors if id(tensor) not in ids]
+
+
+def adamw(
+    model: nn.Module,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.95),
+    weight_decay: float = 0.1,
+) -> torch.optim.Optimizer:
+    """Return AdamW with decay on matrices alone.
+
+    The defaults for betas and decay are GPT-3's (App. B); GPT-1 has 0.9, 0.999 and
+    0.01.
+
+    >>> [group["weight_decay"] for group in adamw(nn.Linear(2, 2)).param_groups]
+    [0.1, 0.0]
+    """
+    groups = [
+        {"params": matrices(model), "weight_decay": weight_decay},
+        {
+            "params": _without(matrices(model), model.parameters()),
+            "weight_decay": 0.0,
+        },
+    ]
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=1e-8, fused=True)
+
+
+class Together:
+    """Several optimisers that step as one, each on parameters of its own.
+
+    >>> layer = nn.Linear(2, 2)
+    >>> both = Together(torch.optim.SGD([layer.weight], lr=1.0),
+    ...                 torch.optim.SGD([layer.bias], lr=0.5))
+    >>> [group["lr"] for group in both.param_groups]
+    [1.0, 0.5]
+    """
+
+    def __init__(self, *optimizers: torch.optim.Optimizer):
+        """Take the optimisers in the order in which they step."""
+        self.optimizers = optimizers
+
+    @property
+    def param_groups(self) -> list[dict]:
+        """Return the groups of all, in order."""
+        return [group for one in self.optimizers for group in one.param_groups]
+
+    def step(self) -> None:
+        """Let each optimiser step."""
+        for one in self.optimizers:
+            one.step()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all."""
+        for one in self.optimizers:
+            one.zero_grad()
+
+
+Optimizer = torch.optim.Optimizer | Together
+
+
+def parts(optimizer: Optimizer) -> Iterable[torch.optim.Optimizer]:
+    """Return the optimisers that one is made of: itself, or those that go together.
+
+    >>> len(list(parts(adamw(nn.Linear(2, 2)))))
+    1
+    """
+    return optimizer.optimizers if isinstance(optimizer, Together) else (optimizer,)
+
+
+def muon(
+    model: nn.Module,
+    lr: float = 0.03,
+    embedding_lr: float = 0.03,
+    adamw_lr: float = 3e-3,
+    momentum: float = 0.9,
+) -> Together:
+    """Return the course's own recipe: Muon on the matrices, AdamW on all the rest.
+
+    Muon makes each update of a matrix nearly orthogonal, so that all its directions
+    learn at one speed. The embeddings learn at `embedding_lr`, gains and biases at
+    `adamw_lr`. The defaults are for models of about a million parameters that train
+    for some hundred steps, with a schedule that falls to 0.
+
+    Source: Keller Jordan, 2024, "Muon: an optimizer for hidden layers in neural
+    networks"; the implementation is `torch.optim.Muon`.
+
+    >>> len(muon(nn.Linear(2, 2)).optimizers)
+    2
+    """
+    inside, tables = matrices(model), embeddings(model)
+    vectors = _without(inside + tables, model.parameters())
+    groups = [{"params": tables, "lr": embedding_lr}, {"params": vectors}]
+    groups = [group for group in groups if group["params"]]
+    return Together(
+        torch.optim.Muon(inside, lr=lr, momentum=momentum, weight_decay=0.0),
+        torch.optim.AdamW(
+            groups, lr=adamw_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True
+        ),
+    )
+
+
+def short_warmup(step: int, steps: int) -> float:
+    """Return the factor on the learning rate when fine-tuning: min(x/0.002, 1)·(1-x).
+
+    x is the share of updates already made. So the very first one has factor 0, and
+    the line to 0 falls during the warm-up too.
+
+    Source: GPT-1, §4.1 (0.2% of training); openai/finetune-transformer-lm, opt.py.
+
+    >>> short_warmup(0, 1000), short_warmup(1, 1000), short_warmup(500, 1000)
+    (0.0, 0.4995, 0.5)
+    """
+    done = step / steps
+    return min(done / 0.002, 1.0) * (1 - done)
+
+
+def decayed_adam(
+    model: nn.Module, learning_rate: float, weight_decay: float
+) -> torch.optim.AdamW:
+    """Return Adam that decays every tensor of more than one axis, embeddings too.
+
+    Source: openai/finetune-transformer-lm, opt.py (betas 0.9 and 0.999, eps 1e-8).
+
+    >>> optimizer = decayed_adam(nn.Linear(2, 2), 1e-3, weight_decay=0.01)
+    >>> [group["weight_decay"] for group in optimizer.param_groups]
+    [0.01, 0.0]
+    """
+    parameters = list(model.parameters())
+    groups = [
+        {
+            "params": [p for p in parameters if p.ndim > 1],
+            "weight_decay": weight_decay,
+        },
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        groups, lr=learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True
+    )

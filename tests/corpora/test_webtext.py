@@ -1,0 +1,321 @@
+"""WebText's recipe: karma, sites, pages, filters and copies, step by step."""
+
+import json
+import sys
+import time
+
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gptcourse.corpora import filters
+from gptcourse.corpora import webtext as webdata
+from gptcourse.corpora.corpus import Corpus, Document
+from gptcourse.corpora.filters import Tally
+from gptcourse.corpora.webtext import extract_text, karma, keep, outbound_links
+
+PROSE = "The cat sat on the mat, and nobody knew what it was waiting for. "
+FRENCH = "Le chat est assis sur le tapis, et personne ne sait ce que le chat attend. "
+FEW = settings(max_examples=25, deadline=None)
+
+
+def page(text):
+    return f"<html><head><title>x</title></head><body><p>{text}</p></body></html>"
+
+
+def submission(url="https://a.org/x", score=3, **more):
+    return json.dumps({"url": url, "score": score, **more})
+
+
+def links(rows, *arguments):
+    tally = Tally()
+    found = list(outbound_links(rows, tally, *arguments))
+    assert tally.kept == len(found)
+    return found, dict(tally.dropped)
+
+
+# Submissions.
+
+
+def test_a_link_needs_three_karma():
+    rows = [submission("https://a.org", 2), submission("https://b.org", 3)]
+    assert links(rows) == (["https://b.org"], {"under 3 karma": 1})
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        submission("https://www.reddit.com/r/x/comments/1/x/", is_self=True),
+        submission("https://i.redd.it/cat.jpg"),
+        submission("https://old.reddit.com/r/x"),
+    ],
+)
+def test_links_into_reddit_are_left_out(row):
+    assert links([row]) == ([], {"no link out": 1})
+
+
+def test_blocked_sites_and_wikipedia_are_left_out_with_what_is_inside_them():
+    rows = [
+        submission("https://ads.bad.com/x"),
+        submission("https://bad.com:8080/"),
+        submission("https://en.m.wikipedia.org/wiki/Cat"),
+        submission("https://notbad.com/"),
+        submission("ftp://a.org/file"),
+        submission("http://[broken"),
+    ]
+    assert links(rows, {"bad.com"}) == (
+        ["https://notbad.com/"],
+        {"blocked domain": 2, "Wikipedia": 1, "no web link": 2},
+    )
+
+
+def test_a_link_is_yielded_once():
+    assert links([submission()] * 3) == (["https://a.org/x"], {"link seen before": 2})
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b'{"url": "https://a.org", "score": 3',
+        b"\xff\xfe",
+        b"[1, 2]",
+        b'"text"',
+        b'{"url": "https://a.org"}',
+        b'{"url": null, "score": 3}',
+        b'{"url": "https://a.org", "score": "3"}',
+        b'{"score": ' + b"9" * 5000 + b"}",
+        b"[" * 200_000,
+    ],
+    ids=range(9),
+)
+def test_a_broken_row_is_counted_and_the_rest_goes_on(broken):
+    rows = [broken, submission().encode()]
+    assert links(rows) == (["https://a.org/x"], {"broken row": 1})
+
+
+@FEW
+@given(st.lists(st.binary(max_size=80)))
+def test_no_bytes_stop_the_reading_of_rows(rows):
+    found, _ = links([*rows, submission().encode()])
+    assert found[-1] == "https://a.org/x"
+
+
+def test_empty_lines_are_no_rows():
+    assert links(["", "\n", submission()]) == (["https://a.org/x"], {})
+
+
+# Files.
+
+ROWS = [submission(f"https://a.org/{i}").encode() + b"\n" for i in range(3000)]
+
+
+def packed(data):
+    # The window of Pushshift's files, which zstd refuses unless it is told.
+    parameters = zstandard.ZstdCompressionParameters(window_log=28)
+    return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
+
+
+def test_plain_and_packed_files_give_the_same_lines(tmp_path):
+    plain, zst, frames = (tmp_path / name for name in ("a.jsonl", "a.zst", "b.zst"))
+    plain.write_bytes(b"".join(ROWS))
+    zst.write_bytes(packed(b"".join(ROWS)))
+    frames.write_bytes(packed(b"".join(ROWS[:9])) + packed(b"".join(ROWS[9:])))
+    for path in (plain, zst, frames):
+        assert list(webdata.read_lines(path)) == ROWS
+
+
+def test_a_packed_file_that_is_cut_off_gives_the_lines_before(tmp_path):
+    path, data = tmp_path / "a.zst", packed(b"".join(ROWS))
+    path.write_bytes(data[: len(data) // 2])
+    found, dropped = links(webdata.read_lines(path))
+    assert found == [json.loads(row)["url"] for row in ROWS[: len(found)]]
+    assert dropped in ({}, {"broken row": 1})
+
+
+def test_a_file_that_is_not_packed_is_named(tmp_path):
+    path = tmp_path / "a.zst"
+    path.write_bytes(b"hello")
+    with pytest.raises(ValueError, match=r"a\.zst is damaged or no zstd file"):
+        list(webdata.read_lines(path))
+
+
+# Pages.
+
+
+def test_text_is_taken_and_menus_are_left():
+    menu = "<nav><ul><li><a href='/'>Home</a></li><li>Login</li></ul></nav>"
+    html = page(PROSE * 5).replace("<body>", f"<body>{menu}")
+    assert extract_text(html) == (PROSE * 5).strip()
+    assert extract_text(html.encode()) == (PROSE * 5).strip()
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "",
+        b"",
+        " \n",
+        "plain text, no page",
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR<" * 100,
+        b"PK\3\4<" + bytes(range(256)) * 100,
+        "<html></html>",
+        "<html><body></body></html>",
+        "<!-- " + "x" * 1000,
+    ],
+    ids=range(9),
+)
+def test_a_page_without_text_gives_none(html):
+    assert extract_text(html) is None
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "x" * 10_000_000,
+        page("word " * 2_000_000),
+        "<" * 10_000_000,
+        b"<p>" * 3_333_333,
+        page("<td>y" * 100_000),
+    ],
+    ids=["x", "words", "brackets", "paragraphs", "cells"],
+)
+def test_ten_megabytes_of_one_line_are_refused_at_once(html):
+    start = time.process_time()
+    assert extract_text(html) is None
+    assert time.process_time() - start < 1
+
+
+def test_a_long_line_within_the_limit_is_read():
+    text = extract_text(page(PROSE * 3000))
+    assert text == (PROSE * 3000).strip()
+
+
+@FEW
+@given(st.binary(max_size=200), st.text(max_size=200))
+def test_no_page_stops_the_pipeline(data, text):
+    for html in (data, b"<html><body>" + data, f"<html><body>{text}"):
+        assert isinstance(extract_text(html), str | None)
+
+
+def test_the_missing_extra_is_named(monkeypatch, tmp_path):
+    for module in ("trafilatura", "zstandard"):
+        monkeypatch.setitem(sys.modules, module, None)
+    (tmp_path / "a.zst").write_bytes(b"")
+    for call in (
+        lambda: extract_text(page(PROSE)),
+        lambda: list(webdata.read_lines(tmp_path / "a.zst")),
+    ):
+        with pytest.raises(ImportError, match=r"need.? the extra 'web': run .*\[web\]"):
+            call()
+
+
+# Filters.
+
+
+def filtered(texts, *chosen):
+    tally = Tally()
+    documents = [Document("a", str(i), text) for i, text in enumerate(texts)]
+    return [d.name for d in keep(documents, chosen, tally)], dict(tally.dropped)
+
+
+def test_short_texts_are_dropped():
+    texts = ["word " * 49, "word " * 50, "404 " * 200]
+    assert filtered(texts, filters.too_short) == (["1"], {"too short": 2})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FRENCH,
+        "Die Katze saß auf der Matte, und niemand wusste, worauf sie wartete.",
+        "El gato se sentó en la alfombra y nadie sabía qué estaba esperando.",
+        "猫坐在垫子上,没人知道它在等什么。",
+        "Buy now! Cheap watches, watches, watches, bags, shoes, watches!",
+        "",
+    ],
+)
+def test_texts_in_no_english_are_dropped(text):
+    assert filtered([text], filters.not_english) == ([], {"not English": 1})
+
+
+def test_english_is_kept():
+    docstring = "Return the mean of the array along the axis that is given."
+    assert filtered([PROSE, docstring], filters.not_english) == (["0", "1"], {})
+
+
+def test_copies_are_found_through_case_signs_and_space():
+    texts = [
+        "To be, or not.",
+        "to  be\nor not",
+        "To be or not to be.",
+        "To be, or not.",
+    ]
+    assert filtered(texts, filters.ExactCopies()) == (["0", "2"], {"exact copy": 2})
+
+
+def test_a_document_is_dropped_for_the_first_reason_alone():
+    texts = ["Non.", "Non."]
+    both = filters.too_short, filters.ExactCopies()
+    assert filtered(texts, *both) == ([], {"too short": 2})
+
+
+def test_nothing_is_read_before_it_is_asked_for():
+    def endless():
+        while True:
+            yield Document("a", "x", PROSE * 10)
+
+    tally = Tally()
+    next(keep(endless(), [filters.too_short], tally))
+    assert tally.kept == 1
+
+
+# Karma of documents.
+
+LINKED = Corpus(
+    [
+        Document("a", "hub", "Text.", ("hub", "x", "x", "elsewhere")),
+        Document("a", "x", "Text.", ("hub", "y")),
+        Document("a", "y", "Text.", ("hub", "x")),
+        Document("a", "z", "Text.", ("hub",)),
+    ]
+)
+
+
+def test_karma_counts_the_other_documents_that_link():
+    assert karma(LINKED) == {"hub": 3, "x": 2, "y": 1, "z": 0}
+
+
+def test_documents_with_three_links_to_them_are_kept():
+    tally = Tally()
+    liked = webdata.well_liked(karma(LINKED))
+    assert [d.name for d in keep(LINKED.documents, [liked], tally)] == ["hub"]
+    assert tally.rows() == [("kept", 1), ("under 3 karma", 3)]
+
+
+# The whole.
+
+
+def test_the_recipe_counts_every_page_once():
+    pages = [
+        ("https://a.org/cat", page(PROSE * 10)),
+        ("https://b.org/copy", page(PROSE.upper() * 10)),
+        ("https://b.org/french", page(FRENCH * 10)),
+        ("https://b.org/short", page(PROSE * 3)),
+        ("https://bad.com/", page(PROSE * 20)),
+        ("https://de.wikipedia.org/wiki/Katze", page(PROSE * 30)),
+        ("https://c.org/cat.png", b"\x89PNG\0"),
+    ]
+    tally = Tally()
+    found = list(webdata.read_pages(pages, tally, {"bad.com"}))
+    text = (PROSE * 10).strip()
+    assert found == [Document("a.org", "https://a.org/cat", text)]
+    reasons = ["exact copy", "not English", "too short", "blocked domain", "Wikipedia"]
+    expected = dict.fromkeys([*reasons, "no text in the page"], 1)
+    assert (tally.kept, dict(tally.dropped)) == (1, expected)
+
+
+def test_pages_of_blocked_sites_are_not_even_read(monkeypatch):
+    monkeypatch.setattr(webdata, "extract_text", lambda html: 1 / 0)
+    pages = [("https://bad.com/", page(PROSE))]
+    assert list(webdata.read_pages(pages, Tally(), {"bad.com"})) == []
