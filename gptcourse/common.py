@@ -1,11 +1,39 @@
-"""Optional libraries: what to say where one is not installed.
-
-A progress bar that can be switched off where notebooks are stored or compared.
-"""
+"""Whole files, progress bars that can be switched off, and missing libraries."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
 
 from tqdm.auto import tqdm
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a new path beside `path` to write to; its file then takes `path`'s place.
+
+    A reader of `path` finds the old file or the whole new one, never half of it. After
+    an exception the old file is as it was and what was written is removed. Folders
+    that are missing are made.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with whole_file(f"{folder}/new/a.txt") as beside:
+    ...         _ = beside.write_text("whole")
+    ...     Path(folder, "new", "a.txt").read_text()
+    'whole'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name that nobody else has; not by `mkstemp`, whose files nobody else may read.
+    beside = path.with_name(f".{uuid4().hex}{path.suffix}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def missing_extra(what: str, extra: str) -> ImportError:

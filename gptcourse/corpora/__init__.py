@@ -7,11 +7,11 @@ from gptcourse.corpora.filters import ExactCopies, Tally, not_english, too_short
 from gptcourse.corpora.near_copies import near_copy_groups
 from gptcourse.corpora.python_docs import python_docs
 from gptcourse.corpora.webtext import (
-    extract_documents,
     extract_text,
     karma,
     keep,
     outbound_links,
     read_lines,
+    read_pages,
     well_liked,
 )

@@ -1,7 +1,8 @@
 """Documents and corpora: text that knows where it came from and how to be split."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -31,12 +32,11 @@ class SourceSummary(NamedTuple):
     bytes: int
 
 
-@dataclass(frozen=True, repr=False)
 class Corpus:
     """A fixed, ordered collection of documents.
 
     `groups[i]` numbers the near copies that `documents[i]` belongs to; left out, it is
-    computed when `split` needs it.
+    computed when `split` needs it. Corpora of equal documents are equal.
 
     >>> corpus = Corpus([Document("a", "x", "One."), Document("b", "y", "Two.")])
     >>> corpus
@@ -45,19 +45,29 @@ class Corpus:
     SourceSummary(documents=1, bytes=4)
     """
 
-    documents: tuple[Document, ...]
-    groups: tuple[int, ...] | None = field(default=None, compare=False)
+    def __init__(
+        self, documents: Iterable[Document], groups: Iterable[int] | None = None
+    ):
+        """Take documents; raise ValueError if there is not one group for each."""
+        self.documents = tuple(documents)
+        if groups is not None:
+            self.groups = tuple(groups)
+            if len(self.groups) != len(self.documents):
+                raise ValueError(
+                    f"{len(self.documents)} documents but {len(self.groups)} group"
+                    " numbers: give one for each document, or none at all"
+                )
 
-    def __post_init__(self):
-        object.__setattr__(self, "documents", tuple(self.documents))
-        if self.groups is None:
-            return
-        object.__setattr__(self, "groups", tuple(self.groups))
-        if len(self.groups) != len(self.documents):
-            raise ValueError(
-                f"{len(self.documents)} documents but {len(self.groups)} group numbers:"
-                " give one for each document, or none at all"
-            )
+    @cached_property
+    def groups(self) -> tuple[int, ...]:
+        """The number of each document's near copies, found when first asked for."""
+        return tuple(near_copy_groups([document.text for document in self.documents]))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Corpus) and self.documents == other.documents
+
+    def __hash__(self) -> int:
+        return hash(self.documents)
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -136,7 +146,7 @@ class Corpus:
             )
         held_out = self._held_out_groups(validation, seed)
         sides: tuple[list[int], list[int]] = ([], [])
-        for i, group in enumerate(self._with_groups().groups):
+        for i, group in enumerate(self.groups):
             sides[group in held_out].append(i)
         return self._subset(sides[0]), self._subset(sides[1])
 
@@ -144,7 +154,7 @@ class Corpus:
         """Choose groups in hash order while they fit into the share of the bytes."""
         sizes: dict[int, int] = {}
         keys: dict[int, bytes] = {}
-        groups = self._with_groups().groups
+        groups = self.groups
         for document, group in zip(self.documents, groups, strict=True):
             data = document.text.encode()
             key = sha256(f"{seed}\0".encode() + data).digest()
@@ -163,19 +173,11 @@ class Corpus:
                 room -= sizes[group]
         return held_out or {min(sizes, key=lambda group: (sizes[group], keys[group]))}
 
-    def _with_groups(self) -> "Corpus":
-        """Find the near copies once; the result is kept, as it never changes."""
-        if self.groups is None:
-            groups = near_copy_groups([document.text for document in self.documents])
-            object.__setattr__(self, "groups", tuple(groups))
-        return self
-
     def _subset(self, indices: Iterable[int]) -> "Corpus":
         indices = list(indices)
-        documents = tuple(self.documents[i] for i in indices)
-        if self.groups is None:
-            return Corpus(documents)
-        return Corpus(documents, tuple(self.groups[i] for i in indices))
+        documents = [self.documents[i] for i in indices]
+        known = "groups" in vars(self)
+        return Corpus(documents, [self.groups[i] for i in indices] if known else None)
 
     def _refuse_empty(self, verb: str) -> None:
         if not self.documents:

@@ -1,255 +1,176 @@
-"""A corpus kept on disk: compressed JSON lines, checked before they are used.
+"""Python's own documentation as a corpus, kept on disk once it has been read."""
 
-Python's own documentation, read from files, named, freed of copies and linked.
-
-Real text for the course: Python's own documentation, and the field's downloads.
-"""
-
-import ast
 import gzip
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
+import stat
 import sys
 import tempfile
 import warnings
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from gptcourse.common import bar
+from platformdirs import user_cache_path
+
+from gptcourse.common import whole_file
 from gptcourse.corpora.corpus import Corpus, Document
-from gptcourse.corpora.docstrings import (
-    PACKAGES,
-    Module,
-    clean,
-    package_root,
-    read_module,
-    shared_constants,
-    source_files,
-)
-from gptcourse.corpora.links import LinkResolver, attach, public_names
+from gptcourse.corpora.docstrings import clean, read_docstrings
+from gptcourse.corpora.links import Links
 from gptcourse.corpora.near_copies import near_copy_groups
 
-FORMAT = "gptcourse corpus 1"
-
-
-def cache_folder() -> Path:
-    """Return the folder for what can be made again; `GPTCOURSE_CACHE` overrides it."""
-    from platformdirs import user_cache_dir
-
-    return Path(os.environ.get("GPTCOURSE_CACHE") or user_cache_dir("gptcourse"))
-
-
-def load(path: Path, fingerprint: dict[str, str]) -> Corpus | None:
-    """Read a saved corpus; None if it is missing, damaged or made from other things.
-
-    The first line is a header: format, fingerprint, and the SHA-256 of the rest.
-    """
-    try:
-        first, _, body = gzip.decompress(path.read_bytes()).partition(b"\n")
-        header = json.loads(first)
-        if header != _header(fingerprint, body):
-            return None
-        rows = [json.loads(line) for line in body.splitlines()]
-        documents = [
-            Document(source, name, text, tuple(links))
-            for source, name, text, links, _ in rows
-        ]
-        return Corpus(documents, [row[-1] for row in rows])
-    except (OSError, EOFError, ValueError, TypeError, zlib.error):
-        return None
-
-
-def save(path: Path, fingerprint: dict[str, str], corpus: Corpus) -> None:
-    """Write a corpus, whole or not at all; warn in one line if it cannot be written."""
-    rows = [
-        json.dumps([d.source, d.name, d.text, d.links, group])
-        for d, group in zip(corpus.documents, corpus.groups, strict=True)
-    ]
-    body = "\n".join(rows).encode()
-    header = json.dumps(_header(fingerprint, body)).encode()
-    data = gzip.compress(header + b"\n" + body, compresslevel=6, mtime=0)
-    try:
-        _replace(path, data)
-    except OSError as error:
-        warnings.warn(
-            f"cannot keep the corpus in {path.parent} ({error.strerror or error});"
-            " it will be read again next time: free or change the folder, or name"
-            " another in GPTCOURSE_CACHE",
-            stacklevel=3,
-        )
-
-
-def _header(fingerprint: dict[str, str], body: bytes) -> dict:
-    checksum = hashlib.sha256(body).hexdigest()
-    return {"format": FORMAT, "fingerprint": fingerprint, "sha256": checksum}
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write to a file beside `path` first, so that `path` is never half-written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
+PACKAGES = ("numpy", "matplotlib", "torch")
 TOPICS = "python topics"
-SOURCES = ("stdlib", *PACKAGES)
 # Below this, a docstring is mostly a signature, or "Return the x of y.".
 MIN_CHARACTERS = 60
-
-
-def read_documentation() -> list[Document]:
-    """Read all documentation that came with this Python, with a progress bar.
-
-    The help topics and the docstrings of the standard library, numpy, matplotlib and
-    torch; ordered by source, then name; no two with the same text.
-    """
-    texts = [(TOPICS, f"topics.{name}", text) for name, text in help_topics().items()]
-    known_as: dict[str, str] = {}
-    for source, modules in _read_packages():
-        found, names = _name_texts(modules)
-        texts += [(source, name, text) for name, text in found.items()]
-        known_as |= names
-    unique: dict[str, tuple[str, str]] = {}
-    kept: dict[str, str] = {}
-    for source, name, text in sorted(texts):
-        kept[name] = unique.setdefault(text, (source, name))[1]
-    kept |= {old: kept[new] for old, new in known_as.items() if new in kept}
-    return _link(unique, kept)
-
-
-def _read_packages() -> Iterator[tuple[str, dict[str, Module]]]:
-    """Yield every source and what its files say, by module."""
-    files = {source: source_files(source) for source in SOURCES}
-    total = sum(map(len, files.values()))
-    with bar(total=total, desc="reading documentation", unit="file") as progress:
-        for source in SOURCES:
-            constants = shared_constants(source)
-            modules: dict[str, Module] = {}
-            for name, path in files[source]:
-                module = read_module(name, path, constants)
-                if module is not None:
-                    modules.setdefault(name, Module(name)).merge(module)
-                progress.update()
-            attach(modules)
-            yield source, modules
-
-
-def _name_texts(modules: dict[str, Module]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the cleaned texts by public name, and full names to public ones."""
-    names = public_names(modules)
-    texts: dict[str, str] = {}
-    for module in modules.values():
-        for inner, text in module.docs.items():
-            public = names[f"{module.name}.{inner}" if inner else module.name]
-            text = clean(text)
-            if len(text) >= max(MIN_CHARACTERS, len(texts.get(public, ""))):
-                texts[public] = text
-    return texts, names
-
-
-def _link(unique: dict[str, tuple[str, str]], names: dict[str, str]) -> list[Document]:
-    """Turn texts into documents with links; `names` lists what each is known as."""
-    resolver = LinkResolver(names)
-    related = related_topics()
-    documents = []
-    for text, (source, name) in unique.items():
-        if source == TOPICS:
-            near = related.get(name.removeprefix("topics."), ())
-            found = {names.get(f"topics.{topic}") for topic in near}
-            links = tuple(sorted(found - {None, name}))
-        else:
-            links = resolver.links(text, name)
-        documents.append(Document(source, name, text, links))
-    return documents
-
-
-def help_topics() -> dict[str, str]:
-    """Return the topics of `help("topics")` by name; none if Python came without.
-
-    >>> "assert" in help_topics()
-    True
-    """
-    path = package_root("stdlib") / "pydoc_data" / "topics.py"
-    if not path.exists():
-        return {}
-    topics = _assigned(ast.parse(path.read_bytes()), "topics")
-    return {name: clean(text) for name, text in topics.items()}
-
-
-def related_topics() -> dict[str, set[str]]:
-    """Return the topics that `help` names as related to each topic.
-
-    >>> "break" in related_topics()["while"]
-    True
-    """
-    tree = ast.parse((package_root("stdlib") / "pydoc.py").read_bytes())
-    entries = _assigned(tree, "keywords") | _assigned(tree, "topics")
-    related: dict[str, set[str]] = {}
-    for name in entries:
-        topic, near = _entry(entries, name)
-        found = {_entry(entries, other)[0] for other in near.split()}
-        related.setdefault(topic, set()).update(found - {topic})
-    return related
-
-
-def _entry(entries: dict, name: str) -> tuple[str, str]:
-    """Look up ("topic", "NAMES OF RELATED"); an entry may name another instead."""
-    for _ in range(len(entries)):
-        entry = entries.get(name, (name, ""))
-        if not isinstance(entry, str):
-            return entry
-        name = entry
-    return name, ""
-
-
-def _assigned(tree: ast.Module, name: str) -> dict:
-    """Return the literal that a file, or a class in it, assigns to `name`."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Assign([ast.Name(id=target)], ast.Dict()) if target == name:
-                return ast.literal_eval(node.value)
-    return {}
-
-
+_log = logging.getLogger(__name__)
+FILE = "python_docs.jsonl.gz"
 #: the files whose code decides what the corpus holds
 _READERS = ("docstrings", "links", "near_copies", "python_docs")
 
 
 def python_docs() -> Corpus:
-    """Return the documentation that came with this Python: about 10 MB of English.
+    """Return the documentation that came with this Python: over 9 MB of English.
 
     The help topics and the docstrings of the standard library, numpy, matplotlib and
     torch, read from their files without importing them; ordered by source, then name.
     Each document links to the documents that it names. Texts under 60 characters and
     exact copies are left out, and so is what only compiled code holds (`numpy.add`).
 
-    The first call reads for some seconds and shows a progress bar. Later ones take the
-    result from the user's cache folder (`GPTCOURSE_CACHE` names another). A cache that
-    is damaged, or made from other versions, is built again.
+    The first call reads for some seconds and shows progress bars. Later ones take the
+    result from a folder, the first of these that can be written: the one that
+    `GPTCOURSE_CACHE` names ("~" is the home folder), or else the user's cache folder;
+    the user's own in the folder for temporary files, which the log mentions. A warning
+    says when there is none, or no home folder to begin with. A cache that is damaged,
+    or made from other versions, is built again.
 
     >>> corpus = python_docs()  # doctest: +SKIP
     >>> list(corpus.sources)  # doctest: +SKIP
     ['matplotlib', 'numpy', 'python topics', 'stdlib', 'torch']
     """
-    path = cache_folder() / "python_docs.jsonl.gz"
-    fingerprint = _fingerprint()
-    corpus = load(path, fingerprint)
-    if corpus is None:
-        documents = read_documentation()
-        groups = near_copy_groups([d.text for d in documents])
-        corpus = Corpus(documents, groups)
-        save(path, fingerprint, corpus)
+    folders, made_from = cache_folders(), _fingerprint()
+    for folder in folders:
+        corpus = load(folder / FILE, made_from)
+        if corpus is not None:
+            return corpus
+    documents = read_documentation()
+    corpus = Corpus(documents, near_copy_groups([d.text for d in documents]))
+    save(folders, made_from, corpus)
     return corpus
+
+
+def read_documentation() -> list[Document]:
+    """Read the documentation that came with this Python, with progress bars."""
+    texts: dict[str, tuple[str, str]] = {}
+    for source in (TOPICS, "stdlib", *PACKAGES):
+        found = help_topics().items() if source == TOPICS else read_docstrings(source)
+        for name, text in found:
+            if len(text) >= max(MIN_CHARACTERS, len(texts.get(name, ("", ""))[1])):
+                texts[name] = source, text
+    unique: dict[str, tuple[str, str]] = {}
+    for name, (source, text) in sorted(texts.items(), key=lambda t: (t[1][0], t[0])):
+        unique.setdefault(text, (source, name))
+    links = Links(name for _, name in unique.values())
+    return [
+        Document(source, name, text, links(name, text))
+        for text, (source, name) in unique.items()
+    ]
+
+
+def help_topics() -> dict[str, str]:
+    """Return the topics of `help("topics")` by name; none if Python came without.
+
+    >>> "topics.assert" in help_topics()
+    True
+    """
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:
+        return {}
+    return {f"topics.{name}": clean(text) for name, text in topics.items()}
+
+
+def cache_folders() -> list[Path]:
+    """Return the folders in which a corpus may be kept, the best first.
+
+    None, with a warning, if the user has no home folder: no `HOME` and no entry of the
+    user's number, as in some containers.
+    """
+    named = os.environ.get("GPTCOURSE_CACHE")
+    try:
+        kept = Path(named).expanduser() if named else user_cache_path("gptcourse")
+    except RuntimeError:
+        kept = Path("~")
+    if kept.parts[:1] == ("~",):  # platformdirs leaves it so
+        warnings.warn(
+            "no home folder in which to keep the corpus: it will be read again next"
+            " time; name a folder in GPTCOURSE_CACHE",
+            stacklevel=3,
+        )
+        return []
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    spare = Path(tempfile.gettempdir(), f"gptcourse-{user}")
+    return [kept, spare] if _is_own(spare, user) else [kept]
+
+
+def _is_own(folder: Path, user: int | str) -> bool:
+    """Tell whether a folder is the user's alone, or still to be made."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return True
+    private = stat.S_ISDIR(status.st_mode) and not stat.S_IMODE(status.st_mode) & 0o077
+    return user == "user" or (private and status.st_uid == user)
+
+
+def load(path: Path, made_from: dict[str, str]) -> Corpus | None:
+    """Read a saved corpus; None if it is missing, damaged or made from other things."""
+    try:
+        header, *lines = gzip.decompress(path.read_bytes()).splitlines()
+        if json.loads(header) != made_from:
+            return None
+        rows = [json.loads(line) for line in lines]
+        documents = [
+            Document(source, name, text, tuple(links))
+            for source, name, text, links, _ in rows
+        ]
+        return Corpus(documents, [row[-1] for row in rows])
+    except (OSError, EOFError, ValueError, TypeError, RecursionError, zlib.error):
+        return None
+
+
+def save(folders: list[Path], made_from: dict[str, str], corpus: Corpus) -> None:
+    """Write a corpus into the first folder that takes it, whole or not at all.
+
+    gzip keeps a checksum, so that a file that was damaged later is not read again.
+    """
+    rows = [
+        [d.source, d.name, d.text, d.links, group]
+        for d, group in zip(corpus.documents, corpus.groups, strict=True)
+    ]
+    data = "\n".join(map(json.dumps, [made_from, *rows])).encode()
+    data = gzip.compress(data, compresslevel=6, mtime=0)
+    problem = None
+    for folder, mode in zip(folders, (0o777, 0o700), strict=False):
+        try:
+            folder.mkdir(mode, parents=True, exist_ok=True)
+            with whole_file(folder / FILE) as beside:
+                beside.write_bytes(data)
+        except OSError as error:
+            problem = problem or f"{folder} ({error.strerror or error})"
+        else:
+            if problem:
+                _log.info("cannot keep the corpus in %s: it is in %s", problem, folder)
+            return
+    if problem:
+        warnings.warn(
+            f"cannot keep the corpus in {problem}: it will be read again next time;"
+            " free or change the folder, or name another in GPTCOURSE_CACHE",
+            stacklevel=3,
+        )
 
 
 def _fingerprint() -> dict[str, str]:
@@ -257,9 +178,8 @@ def _fingerprint() -> dict[str, str]:
     code = hashlib.sha256()
     for name in _READERS:
         code.update(Path(__file__).with_name(f"{name}.py").read_bytes())
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "python": f"{platform.python_version()} {sys.platform}",
-        **versions,
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
         "reader": code.hexdigest(),
     }

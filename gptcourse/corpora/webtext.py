@@ -1,18 +1,14 @@
-"""Which site a link leads to, and sites to leave out.
-
-The readable text of a web page, by trafilatura (extra `web`).
-
-Reddit's submissions, as Pushshift dumps them, and the links people voted for.
-
-WebText's recipe: links that people voted for, their text, filters, copies, overlap.
+"""WebText's recipe: links that people voted for, their text, filters, no copies.
 
 Everything takes and gives plain iterators, so that a set larger than the memory flows
 through. Nothing here fetches a page: bring pairs of link and HTML.
 """
 
+import contextlib
 import io
 import json
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -50,30 +46,41 @@ def in_domains(domain: str, listed: Collection[str]) -> bool:
     return any(".".join(parts[i:]) in listed for i in range(len(parts)))
 
 
-def refused_site(url: str, blocked: Collection[str] = ()) -> str | None:
+def refused_site(url: str) -> str | None:
     """Return the reason why a page's site is left out, or None.
-
-    `blocked` lists domains in lower case; sites inside them are left out too.
 
     Source: GPT-2 §2.1 (Wikipedia).
 
     >>> refused_site("https://fr.wikipedia.org/wiki/Chat")
     'Wikipedia'
-    >>> refused_site("https://ads.a.org/x", blocked={"a.org"})
-    'blocked domain'
     """
     domain = domain_of(url)
     if not domain:
         return "no web link"
-    if in_domains(domain, WIKIPEDIA):
-        return "Wikipedia"
-    return "blocked domain" if in_domains(domain, blocked) else None
+    return "Wikipedia" if in_domains(domain, WIKIPEDIA) else None
 
 
 #: no page that people read is larger, or has more tags: what is would only hold the
 #: pipeline up (at the limits the extraction takes up to three seconds)
 MAX_CHARACTERS, MAX_TAGS = 2_000_000, 50_000
 _LOOKED_AT = 4096
+_CONTROL = re.compile(r"[\0-\x08\x0e-\x1f]")
+_REFERENCE = re.compile(r"&#([xX][0-9a-fA-F]{1,30}|[0-9]{1,30});?")
+# The start of a tag and a thousand attributes or more, cut as HTML cuts them. What
+# looks so in a script or a comment ("a <b") must not take its end, "</" or "-->".
+_NAME = r"=?(?:[^\s/>=<-]|<(?!/)|-(?!->))++"
+_VALUE = r"""(?:"[^"]*+"|'[^']*+'|(?!["'])(?:[^\s><-]|<(?!/)|-(?!->))++)"""
+_CROWDED_TAG = re.compile(
+    rf"(<[a-zA-Z][^\s/>]*+)(?:[\s/]*+{_NAME}(?:\s*+=\s*+{_VALUE}?+)?+){{1000,}}+"
+)
+_TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*)[^<>]*>")
+# Elements that hold nothing, or that the next of their kind closes.
+_FLAT = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta"}
+    | {"source", "track", "wbr", "p", "li", "dt", "dd", "option"}
+    | {"tr", "td", "th", "thead", "tbody", "tfoot"}
+)
+_DEPTH = 40
 
 
 def extract_text(html: str | bytes) -> str | None:
@@ -81,8 +88,9 @@ def extract_text(html: str | bytes) -> str | None:
 
     None for a page that is empty, binary, over `MAX_CHARACTERS` or `MAX_TAGS`, or
     without a passage that reads like text. Never an exception for what the page holds.
+    The half of a surrogate pair becomes U+FFFD, and control characters are left out.
 
-    Raises: ImportError in one line without the extra `web`.
+    Raises: ImportError in one line without the extra `online`.
     Source: GPT-2 §2.1, which used Dragnet and Newspaper; trafilatura came later.
 
     >>> story = "The cat sat on the mat, and nobody knew what it was waiting for. " * 5
@@ -91,69 +99,90 @@ def extract_text(html: str | bytes) -> str | None:
     >>> extract_text(b"\\x89PNG\\r\\n\\x00") is None
     True
     """
-    extract = _trafilatura_extract()
+    extract, decode = _trafilatura()
     if not 0 < len(html) <= MAX_CHARACTERS or _is_binary(html[:_LOOKED_AT]):
         return None
-    if html.count("<" if isinstance(html, str) else b"<") > MAX_TAGS:
+    page = decode(html)
+    if len(page) > MAX_CHARACTERS or page.count("<") > MAX_TAGS:
         return None
-    return extract(html, include_comments=False) or None
+    return extract(_parsable(page), include_comments=False) or None
 
 
-def extract_documents(
-    pages: Iterable[tuple[str, str | bytes]], tally: Tally
-) -> Iterator[Document]:
-    """Turn fetched pages, pairs of link and HTML, into documents.
-
-    A document's source is its site and its name the link. `tally` counts the pages
-    without text; what is kept counts the step that comes last.
-
-    >>> page = f"<html><body><p>{'It is a cat and not a dog. ' * 20}</p></body></html>"
-    >>> next(extract_documents([("https://a.org/cat", page)], Tally())).source
-    'a.org'
-    """
-    for url, html in pages:
-        text = extract_text(html)
-        if text is None:
-            tally.drop("no text in the page")
-        else:
-            yield Document(domain_of(url), url, text)
-
-
-def _trafilatura_extract():
+def _trafilatura():
     try:
         from trafilatura import extract
+        from trafilatura.utils import decode_file
     except ImportError:
-        raise missing_extra("reading web pages needs", "web") from None
-    return extract
+        raise missing_extra("reading web pages needs", "online") from None
+    return extract, decode_file
 
 
 def _is_binary(start: str | bytes) -> bool:
-    """Tell whether a page starts like no text: a NUL, or no tag at all."""
-    if isinstance(start, str):
-        return "\0" in start or "<" not in start
-    # In UTF-16 every other byte of English is a NUL; a byte-order mark announces it.
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return False
-    return b"\0" in start or b"<" not in start
+    """Tell whether a page starts like no text: full of control signs, or no tag."""
+    if isinstance(start, bytes):
+        # In UTF-16 every other byte of English is a NUL; a byte-order mark tells.
+        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return False
+        start = start.decode("latin-1")
+    return "<" not in start or len(_CONTROL.findall(start)) > len(start) / 100
+
+
+def _parsable(page: str) -> str:
+    """Take out what makes the parser lose the text, or take the square of the time."""
+    page = page.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    page = _REFERENCE.sub(_without_control, page)
+    page = _CROWDED_TAG.sub(r"\1", page)
+    return _flattened(page) if _is_deep(page) else page
+
+
+def _without_control(reference: re.Match) -> str:
+    """Drop a reference to what XML, the parser's own form, cannot hold."""
+    digits = reference[1].lower()
+    number = int(digits[1:], 16) if digits[0] == "x" else int(digits)
+    control = 0 < number < 32 and number not in (9, 10, 13)
+    return "" if control or number & 0xFFFE == 0xFFFE else reference[0]
+
+
+def _is_deep(page: str) -> bool:
+    """Tell whether the parser gives up for the depth of the elements."""
+    from lxml import etree
+
+    parser = etree.HTMLParser(encoding="utf-8")
+    with contextlib.suppress(etree.ParseError):
+        etree.fromstring(page.encode(), parser)
+    return any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log)
+
+
+def _flattened(page: str) -> str:
+    """Leave out the tags of elements inside more than `_DEPTH` others."""
+    depth = 0
+
+    def keep(tag: re.Match) -> str:
+        nonlocal depth
+        closing, name = tag.groups()
+        if name.lower() in _FLAT:
+            return tag[0]
+        depth += not closing
+        kept = depth <= _DEPTH
+        depth = max(0, depth - bool(closing))
+        return tag[0] if kept else " "
+
+    return _TAG.sub(keep, page)
 
 
 MIN_KARMA = 3
+_UNPOPULAR = f"under {MIN_KARMA} karma"
 #: Reddit itself, and where it keeps pictures and films
 REDDIT = frozenset(
-    {
-        "reddit.com",
-        "redd.it",
-        "redditmedia.com",
-        "redditstatic.com",
-        "reddituploads.com",
-    }
+    {"reddit.com", "redd.it", "redditmedia.com"}
+    | {"redditstatic.com", "reddituploads.com"}
 )
 # Pushshift packs with a window of 2 GB; zstd refuses over 128 MB unless told.
 _WINDOW = 1 << 31
 
 
 def read_lines(path: str | os.PathLike) -> Iterator[bytes]:
-    """Yield the lines of a file, plain or packed (`.zst`, needs the extra `web`).
+    """Yield the lines of a file, plain or packed (`.zst`, needs the extra `online`).
 
     A packed file that is cut off gives the lines before the cut.
 
@@ -174,7 +203,7 @@ def _unpack(file, path: str | os.PathLike) -> Iterator[bytes]:
     try:
         import zstandard
     except ImportError:
-        raise missing_extra("packed files need", "web") from None
+        raise missing_extra("packed files need", "online") from None
     unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     lines = io.BufferedReader(unpacker.stream_reader(file, read_across_frames=True))
     try:
@@ -183,17 +212,12 @@ def _unpack(file, path: str | os.PathLike) -> Iterator[bytes]:
         raise ValueError(f"{path} is damaged or no zstd file ({error})") from None
 
 
-def outbound_links(
-    lines: Iterable[bytes | str],
-    tally: Tally,
-    blocked_domains: Collection[str] = (),
-    min_karma: int = MIN_KARMA,
-) -> Iterator[str]:
+def outbound_links(lines: Iterable[bytes | str], tally: Tally) -> Iterator[str]:
     """Yield, once each, the links out of Reddit in submissions of enough karma.
 
     `tally` counts what is kept and what not: a line that is no submission as JSON is a
-    "broken row", and the rest goes on. Links to Wikipedia and to blocked domains are
-    left out here, before anybody fetches them.
+    "broken row", and the rest goes on. Links to Wikipedia are left out here, before
+    anybody fetches them.
 
     Source: GPT-2 §2.1.
 
@@ -207,7 +231,7 @@ def outbound_links(
         if not line.strip():
             continue
         submission = _read(line)
-        reason = _reason_against(submission, min_karma, blocked_domains)
+        reason = _reason_against(submission)
         if reason is None and submission["url"] in seen:
             reason = "link seen before"
         if tally.count(reason):
@@ -227,29 +251,25 @@ def _read(line: bytes | str) -> dict | None:
     return None
 
 
-def _reason_against(
-    submission: dict | None, min_karma: int, blocked_domains: Collection[str]
-) -> str | None:
+def _reason_against(submission: dict | None) -> str | None:
     if submission is None:
         return "broken row"
-    if submission["score"] < min_karma:
-        return f"under {min_karma} karma"
+    if submission["score"] < MIN_KARMA:
+        return _UNPOPULAR
     url = submission["url"]
     if submission.get("is_self") or in_domains(domain_of(url), REDDIT):
         return "no link out"
-    return refused_site(url, blocked_domains)
+    return refused_site(url)
 
 
 def read_pages(
-    pages: Iterable[tuple[str, str | bytes]],
-    tally: Tally,
-    blocked_domains: Collection[str] = (),
+    pages: Iterable[tuple[str, str | bytes]], tally: Tally
 ) -> Iterator[Document]:
     """Turn fetched pages, pairs of link and HTML, into documents as WebText's.
 
-    Pages of blocked sites and of Wikipedia, pages without text, short ones, ones in
-    other languages and exact copies are dropped and counted in `tally`, each for the
-    first of these reasons.
+    A document's source is its site and its name the link. Pages of Wikipedia, pages
+    without text, short ones, ones in other languages and exact copies are dropped and
+    counted in `tally`, each for the first of these reasons.
 
     Source: GPT-2 §2.1; the limits are ours.
 
@@ -261,22 +281,20 @@ def read_pages(
     >>> tally.rows()
     [('kept', 1), ('exact copy', 1)]
     """
-    allowed = _from_allowed_sites(pages, tally, blocked_domains)
-    documents = extract_documents(allowed, tally)
+    documents = _pages_with_text(pages, tally)
     return keep(documents, [too_short, not_english, ExactCopies()], tally)
 
 
-def _from_allowed_sites(
-    pages: Iterable[tuple[str, str | bytes]],
-    tally: Tally,
-    blocked_domains: Collection[str],
-) -> Iterator[tuple[str, str | bytes]]:
+def _pages_with_text(
+    pages: Iterable[tuple[str, str | bytes]], tally: Tally
+) -> Iterator[Document]:
     for url, html in pages:
-        reason = refused_site(url, blocked_domains)
-        if reason is None:
-            yield url, html
+        reason = refused_site(url)
+        text = None if reason else extract_text(html)
+        if text is None:
+            tally.drop(reason or "no text in the page")
         else:
-            tally.drop(reason)
+            yield Document(domain_of(url), url, text)
 
 
 def keep(
@@ -315,17 +333,14 @@ def karma(corpus: Corpus) -> dict[str, int]:
     return votes
 
 
-def well_liked(votes: Mapping[str, int], min_karma: int = MIN_KARMA) -> Filter:
-    """Return a filter for documents with fewer than `min_karma` votes.
+def well_liked(votes: Mapping[str, int]) -> Filter:
+    """Return a filter for documents with fewer than `MIN_KARMA` votes.
 
     Source: GPT-2 §2.1, at least 3 karma.
 
     >>> well_liked({"x": 2})(Document("a", "x", "Text."))
     'under 3 karma'
     """
-
-    def is_disliked(document: Document) -> str | None:
-        few = votes.get(document.name, 0) < min_karma
-        return f"under {min_karma} karma" if few else None
-
-    return is_disliked
+    return lambda document: (
+        None if votes.get(document.name, 0) >= MIN_KARMA else _UNPOPULAR
+    )

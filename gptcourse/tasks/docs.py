@@ -1,17 +1,24 @@
-"""The prose of documentation pages, sentence by sentence, without names that tell.
+"""Four tasks on real text: the documentation, in the four kinds of GPT-1's figure 1.
 
-Four tasks on real text: the documentation, in the four kinds of GPT-1's figure 1.
+Their texts are the prose of documentation pages, sentence by sentence, without the
+names that would tell.
 """
 
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, zip_longest
+from typing import NamedTuple
 
-from gptcourse.corpora.corpus import Corpus, Document
+from gptcourse.corpora.corpus import Corpus
 from gptcourse.tasks.labelled import Example, LabelledSet
 
+LIBRARIES = ("matplotlib", "numpy", "stdlib", "torch")
+ENDINGS = ("first", "second", "third", "fourth")
+#: The largest numbers of training, validation and test examples.
+SIZES = (1024, 256, 512)
+#: The share of the text that validation and test get together.
+HELD_OUT = 0.4
 #: What stands where a name stood.
 MASK = "X"
 _CODE = re.compile(
@@ -29,12 +36,89 @@ _SENTENCE = re.compile(r"[A-Z][A-Za-z]*[ ,'-][A-Za-z ,;:'\"()/-]*[.!?]")
 _WORDS = range(6, 41)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+def doc_tasks(
+    corpus: Corpus, characters: int = 240, seed: int = 0
+) -> dict[str, LabelledSet]:
+    """Return four tasks on a corpus of documentation, by name.
+
+    "library": which of four libraries a passage documents (classification).
+    "summary": whether a page's first sentence belongs to a description (entailment).
+    "page": whether two passages come from one page (similarity).
+    "next": which of four sentences comes next (multiple choice).
+
+    The wrong answers come from other pages of the same library, drawn in the same
+    way as the right ones. Names of code and of libraries are masked, as `sentences`
+    says. No page, and no near copy of one, stands in two of the sets. All labels are
+    equally frequent; `SIZES` bounds the sets. A passage has at most `characters`
+    characters, or one sentence.
+
+    A model that is to be tested here may be pre-trained on the first part of
+    `corpus.split(HELD_OUT, seed)`: no validation or test page stands in it.
+
+    Raises: ValueError for a corpus with too few pages for one example a label.
+
+    >>> from gptcourse.corpora.python_docs import python_docs
+    >>> tasks = doc_tasks(python_docs())  # doctest: +SKIP
+    >>> [task.kind for task in tasks.values()]  # doctest: +SKIP
+    ['classification', 'entailment', 'similarity', 'multiple_choice']
+    """
+    if not any(d.source in LIBRARIES for d in corpus.documents):
+        raise ValueError(f"the corpus has none of the sources {', '.join(LIBRARIES)}")
+    train, held_out = corpus.split(HELD_OUT, seed)
+    parts = pages([train, *held_out.split(2 / 3, seed)], seed)
+    makers = {
+        "library": ("classification", LIBRARIES, _libraries),
+        "summary": ("entailment", ("does not belong", "belongs"), _summaries),
+        "page": ("similarity", ("two pages", "one page"), _same_page),
+        "next": ("multiple_choice", ENDINGS, _next_sentence),
+    }
+    tasks = {}
+    for name, (kind, labels, examples) in makers.items():
+        sets = [
+            _balanced(list(examples(part, characters)), len(labels), size)
+            for part, size in zip(parts, SIZES, strict=True)
+        ]
+        if not all(sets):
+            raise ValueError(
+                f"too few pages for the task {name!r}; give a larger corpus"
+            )
+        tasks[name] = LabelledSet(name, kind, labels, *sets)
+    return tasks
+
+
+class Page(NamedTuple):
     """The sentences of one document."""
 
     source: str
     sentences: tuple[str, ...]
+
+
+def pages(parts: Sequence[Corpus], seed: int = 0) -> list[list[Page]]:
+    """Return the pages of each part, in random order, each sentence where it is first.
+
+    A sentence that stands on several pages (and boilerplate does) would tell nothing,
+    or link pages that have nothing to do with one another.
+
+    >>> from gptcourse.corpora.corpus import Document
+    >>> text = "Nothing can be read from a closed file."
+    >>> one, other = (Corpus([Document("numpy", name, text)]) for name in "xy")
+    >>> list(map(len, pages([one, other])))
+    [1, 0]
+    """
+    seen: set[str] = set()
+    draw = random.Random(seed).random
+    found = []
+    for part in parts:
+        some = []
+        for document in part.documents:
+            if document.source in LIBRARIES:
+                prose = sentences(document.text, document.name)
+                new = tuple(sentence for sentence in prose if sentence not in seen)
+                seen.update(new)
+                some += [Page(document.source, new)] if new else []
+        some.sort(key=lambda _: draw())  # unlike shuffle, promised to stay the same
+        found.append(some)
+    return found
 
 
 def without_names(text: str, name: str) -> str:
@@ -74,30 +158,6 @@ def sentences(text: str, name: str) -> tuple[str, ...]:
     )
 
 
-def pages(documents: Iterable[Document]) -> list[tuple[Document, Page]]:
-    """Return the documents that hold prose with it, each sentence where it is first.
-
-    A sentence that stands on several pages (and boilerplate does) would tell nothing,
-    or link pages that have nothing to do with one another.
-
-    >>> text = "Nothing can be read from a closed file."
-    >>> len(pages([Document("a", "x", text), Document("b", "y", text)]))
-    1
-    """
-    seen: set[str] = set()
-    found = []
-    for document in documents:
-        new = tuple(
-            sentence
-            for sentence in sentences(document.text, document.name)
-            if sentence not in seen
-        )
-        seen.update(new)
-        if new:
-            found.append((document, Page(document.source, new)))
-    return found
-
-
 def passage(sentences: Iterable[str], characters: int) -> str:
     """Return the first sentence, and the next as long as `characters` hold them.
 
@@ -113,104 +173,12 @@ def passage(sentences: Iterable[str], characters: int) -> str:
     return text
 
 
-LIBRARIES = ("matplotlib", "numpy", "stdlib", "torch")
-ENDINGS = ("first", "second", "third", "fourth")
-#: The largest numbers of training, validation and test examples.
-SIZES = (1024, 256, 512)
-#: The share of the text that validation and test get together.
-HELD_OUT = 0.4
-
-
-def doc_tasks(
-    corpus: Corpus, characters: int = 240, seed: int = 0
-) -> dict[str, LabelledSet]:
-    """Return four tasks on a corpus of documentation, by name.
-
-    "library": which of four libraries a passage documents (classification).
-    "summary": whether a page's first sentence belongs to a description (entailment).
-    "page": whether two passages come from one page (similarity).
-    "next": which of four sentences comes next (multiple choice).
-
-    The wrong answers come from other pages of the same library, drawn in the same
-    way as the right ones. Names of code and of libraries are masked (`doc_pages`). No
-    page, and no near copy of one, stands in two of the sets. All labels are equally
-    frequent; `SIZES` bounds the sets. A passage has at most `characters` characters,
-    or one sentence.
-
-    A model that is to be tested here may be pre-trained on the first part of
-    `corpus.split(HELD_OUT, seed)`: no validation or test page stands in it.
-
-    Raises: ValueError for a corpus with too few pages for one example a label.
-
-    >>> from gptcourse.corpora.python_docs import python_docs
-    >>> tasks = doc_tasks(python_docs())  # doctest: +SKIP
-    >>> [task.kind for task in tasks.values()]  # doctest: +SKIP
-    ['classification', 'entailment', 'similarity', 'multiple_choice']
-    """
-    known = [d.source in LIBRARIES for d in corpus.documents]
-    if not any(known):
-        raise ValueError(f"the corpus has none of the sources {', '.join(LIBRARIES)}")
-    train, held_out = corpus.split(HELD_OUT, seed)
-    validation, test = held_out.split(2 / 3, seed)
-    parts = _pages_of((train, validation, test), seed)
-    makers = (
-        ("library", "classification", LIBRARIES, _libraries),
-        ("summary", "entailment", ("does not belong", "belongs"), _summaries),
-        ("page", "similarity", ("two pages", "one page"), _same_page),
-        ("next", "multiple_choice", ENDINGS, _next_sentence),
-    )
-    return {
-        name: _task(name, kind, labels, maker, parts, characters)
-        for name, kind, labels, maker in makers
-    }
-
-
-def _pages_of(parts: Sequence[Corpus], seed: int) -> list[list[Page]]:
-    """Return each part's pages in random order; no sentence stands in two parts."""
-    of_part = {
-        document: number
-        for number, part in enumerate(parts)
-        for document in part.documents
-        if document.source in LIBRARIES
-    }
-    found: list[list[Page]] = [[] for _ in parts]
-    for document, page in pages(of_part):
-        found[of_part[document]].append(page)
-    draw = random.Random(seed).random
-    for one in found:
-        one.sort(key=lambda _: draw())  # unlike shuffle, promised to stay the same
-    return found
-
-
-_Maker = Callable[[list[Page], int], Iterator[Example]]
-
-
-def _task(
-    name: str,
-    kind: str,
-    labels: tuple[str, ...],
-    maker: _Maker,
-    parts: Sequence[list[Page]],
-    characters: int,
-) -> LabelledSet:
-    sets = [
-        _balanced(list(maker(part, characters)), name, len(labels), size)
-        for part, size in zip(parts, SIZES, strict=True)
-    ]
-    return LabelledSet(name, kind, labels, *sets)
-
-
-def _balanced(
-    examples: list[Example], name: str, n_labels: int, size: int
-) -> tuple[Example, ...]:
+def _balanced(examples: list[Example], n_labels: int, size: int) -> tuple[Example, ...]:
     """Return at most `size` examples, all labels equally often, labels taking turns."""
     by_label = [[e for e in examples if e.label == n] for n in range(n_labels)]
     each = min(size // n_labels, *map(len, by_label))
-    if not each:
-        raise ValueError(f"too few pages for the task {name!r}; give a larger corpus")
-    return tuple(
-        chain.from_iterable(zip(*(part[:each] for part in by_label), strict=True))
-    )
+    turns = zip(*(some[:each] for some in by_label), strict=True)
+    return tuple(chain.from_iterable(turns))
 
 
 def _libraries(part: list[Page], characters: int) -> Iterator[Example]:

@@ -35,6 +35,23 @@ places = [["at sea", "to sea"], ["in bed", "to bed"]]
 toys = ["egg", "top"]
 [openings]
 forms = ["{a} and {b} met."]
+[endings]
+"" = 2
+"said" = 7
+"shown" = 1
+"shown said" = 5
+"other" = 5
+"both" = 6
+"coda" = 10
+"said coda" = 5
+"coda both" = 3
+"said claim" = 4
+"claim" = 8
+"retelling" = 3
+"retelling said" = 2
+"disputed" = 3
+"contrast" = 4
+"truth" = 3
 [[asides]]
 sides = [
     { tell = ["{b} was tall."], gist = "{b} was long" },
@@ -341,3 +358,13 @@ def test_good_news_is_claimed_three_times_as_often_as_bad():
     assert won.claims.texts["no"].values == ("{a} lost", "{a} was sad", "{b} beat {a}")
     assert untold.claims.truths.values == ("undecided",)
     assert len(untold.claims.texts["undecided"].values) == 6
+
+
+def test_the_first_side_of_an_aside_is_claimed_three_times_as_often():
+    for side in SMALL_WORLD.asides.values:
+        truths = side.claims.truths
+        shares = dict(zip(truths.values, truths.logs, strict=True))
+        is_first = "was tall." in side.forms.values[0]
+        assert exp(shares["yes"]) == pytest.approx(3 / 4 if is_first else 1 / 4)
+        claimed = side.claims.texts["yes" if is_first else "no"].values
+        assert [claim[4:] for claim in claimed] == ["was long"]

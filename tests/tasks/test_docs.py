@@ -161,8 +161,13 @@ def test_only_prose_is_kept():
 def test_a_sentence_of_two_pages_counts_for_the_first():
     shared = "This is said on many pages of it."
     own = "That is said on this page alone."
-    documents = [Document("a", "x", shared), Document("b", "y", f"{shared} {own}")]
-    assert [page.sentences for _, page in pages(documents)] == [(shared,), (own,)]
+    texts = [("numpy", shared), ("torch", f"{shared} {own}"), ("novel", own)]
+    parts = [Corpus([Document(source, "a.b", text)]) for source, text in texts]
+    assert [[page.sentences for page in part] for part in pages(parts)] == [
+        [(shared,)],
+        [(own,)],
+        [],
+    ]
 
 
 def test_a_passage_has_at_least_one_sentence():

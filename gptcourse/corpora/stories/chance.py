@@ -1,7 +1,13 @@
-"""Telling by chance: draws that are counted, replayed, enumerated and scored."""
+"""Random draws that can be replayed, enumerated and scored exactly.
+
+A story is told by a function that draws from tables and says texts. Given a `Teller`
+it writes; given a `Replayer` it makes prescribed draws instead, so that all stories can
+be listed, and the probability of a text worked out from the text alone.
+"""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import accumulate
 from math import exp, fsum, log
 from string import Formatter
@@ -9,18 +15,16 @@ from typing import Any
 
 
 class Table:
-    """What may be drawn, with its weights; a draw costs one random number.
+    """Values to draw from, with their weights (all equal if none are given).
 
-    Raises: ValueError for no values, or as many weights as values are not.
+    Raises: ValueError for no values, a weight too many or too few, or one of 0 or less.
 
-    >>> table = Table(("sun", "rain"), (3, 1))
-    >>> table.values[table.index(0.7)], table.values[table.index(0.8)]
-    ('sun', 'rain')
+    >>> Table(("sun", "rain"), (3, 1)).cumulative
+    [0.75]
     """
 
-    __slots__ = ("cumulative", "logs", "values")
-
-    def __init__(self, values, weights=None):
+    def __init__(self, values: Iterable, weights: Iterable[float] | None = None):
+        """Take the values and their weights, which need not sum to 1."""
         self.values = tuple(values)
         weights = tuple(weights or [1] * len(self.values))
         if not self.values or len(weights) != len(self.values) or min(weights) <= 0:
@@ -29,81 +33,61 @@ class Table:
                 "give one value or more, each with a weight above 0"
             )
         total = sum(weights)
-        # Without the last sum, which is 1: no random number can fall behind it.
+        # Without the last sum, which is 1: no random number can fall beyond it.
         self.cumulative = [part / total for part in accumulate(weights)][:-1]
         self.logs = [log(weight / total) for weight in weights]
 
-    def index(self, number: float) -> int:
-        """Return which value a random number in [0, 1) draws."""
-        return bisect_right(self.cumulative, number)
-
-
-class Slots(dict):
-    """The words of a story's roles; a role is drawn when a text first needs it."""
-
-    __slots__ = ("draw_role",)
-
-    def __init__(self, draw_role: Callable[["Slots", str], None]):
-        self.draw_role = draw_role
-
-    def __missing__(self, key: str) -> str:
-        """Draw the role that has this word, then give the word."""
-        self.draw_role(self, key)
-        return self[key]
-
 
 class Teller:
-    """Draws values and says texts, and adds up the log-probability of the draws.
+    """Draws values, says texts, and adds up the log-probability of its draws.
 
-    `random` gives numbers in [0, 1): `random.Random(seed).random`, whose numbers are
+    `random` returns numbers in [0, 1): `random.Random(seed).random`, whose numbers are
     the same on every platform and in every version of Python.
+
+    >>> teller = Teller(lambda: 0.8)
+    >>> teller.say(Table(("The sun shone.", "It rained on {a}."), (3, 1)), {"a": "Tom"})
+    >>> teller.text, round(exp(teller.log_probability), 12)
+    ('It rained on Tom.', 0.25)
     """
 
-    __slots__ = ("log_probability", "parts", "random")
-
     def __init__(self, random: Callable[[], float]):
+        """Take the source of random numbers; nothing has been said yet."""
         self.random = random
-        self.parts: list[str] = []
+        self.text = ""
         self.log_probability = 0.0
 
     def draw(self, table: Table) -> Any:
-        """Draw one value of the table."""
+        """Return one value of the table, at the cost of one random number."""
         index = bisect_right(table.cumulative, self.random())
         self.log_probability += table.logs[index]
         return table.values[index]
 
-    def say(self, forms: Table, slots: Slots) -> None:
-        """Draw one of the forms, and say it with the words of the slots."""
-        self.parts.append(self.draw(forms).format_map(slots))
-
-    @property
-    def text(self) -> str:
-        """What was said, sentences parted by a space."""
-        return " ".join(self.parts)
+    def say(self, forms: Table, slots: Mapping[str, str]) -> None:
+        """Draw one of the forms and add it to the text, its slots filled."""
+        words = self.draw(forms).format_map(slots)
+        self.text = f"{self.text} {words}" if self.text else words
 
 
 class Mismatch(Exception):
-    """What was said is not what stands in the text."""
+    """What is being said departs from the text that was to be told."""
 
 
 class Replayer(Teller):
-    """A teller whose first draws are prescribed, and whose others take the first value.
+    """A teller whose first draws are prescribed; the others take the first value.
 
-    It records how many values each draw had. With a `target` it raises `Mismatch` as
-    soon as what is said departs from it.
+    It notes how many values each draw had. With a `target` it raises `Mismatch` as soon
+    as the text departs from it.
     """
 
-    __slots__ = ("arities", "path", "said", "target")
-
     def __init__(self, path: list[int], target: str | None = None):
+        """Take the prescribed draws, to which further ones are added."""
         super().__init__(lambda: 0.0)
         self.path = path
         self.target = target
-        self.said = ""
         self.arities: list[int] = []
 
     def draw(self, table: Table) -> Any:
-        """Take the prescribed value, or the first one and prescribe that."""
+        """Return the prescribed value, or the first one and prescribe that."""
         place = len(self.arities)
         if place == len(self.path):
             self.path.append(0)
@@ -111,54 +95,43 @@ class Replayer(Teller):
         self.log_probability += table.logs[self.path[place]]
         return table.values[self.path[place]]
 
-    def say(self, forms: Table, slots: Slots) -> None:
-        """Say a form piece by piece, so that a wrong piece is seen at once."""
-        if self.said:
+    def say(self, forms: Table, slots: Mapping[str, str]) -> None:
+        """Say a form piece by piece, so that a wrong piece is noticed at once."""
+        if self.text:
             self._add(" ")
         for literal, key, _, _ in Formatter().parse(self.draw(forms)):
             self._add(literal)
             if key is not None:
                 self._add(slots[key])
 
-    def finish(self) -> None:
-        """Raise Mismatch if the target goes on."""
-        if self.target is not None and len(self.said) != len(self.target):
-            raise Mismatch
-
-    @property
-    def text(self) -> str:
-        """What was said."""
-        return self.said
-
     def _add(self, piece: str) -> None:
-        if self.target is not None and not self.target.startswith(
-            piece, len(self.said)
-        ):
+        target = self.target
+        if target is not None and not target.startswith(piece, len(self.text)):
             raise Mismatch
-        self.said += piece
+        self.text += piece
 
 
 def derivations(
     tell: Callable[[Teller], Any], target: str | None = None
 ) -> Iterator[tuple[str, float]]:
-    """Every way in which `tell` can tell (the target): its text and log-probability.
+    """Yield text and log-probability of each way in which `tell` can tell the target.
+
+    Without a target: of all that it can tell.
 
     >>> coin = Table(("Heads.", "Tails."))
     >>> def twice(teller):
     ...     for _ in range(2):
-    ...         teller.say(coin, Slots(None))
+    ...         teller.say(coin, {})
     >>> [text for text, _ in derivations(twice)]
     ['Heads. Heads.', 'Heads. Tails.', 'Tails. Heads.', 'Tails. Tails.']
     """
     path: list[int] = []
     while True:
         teller = Replayer(path, target)
-        try:
+        with suppress(Mismatch):
             tell(teller)
-            teller.finish()
-            yield teller.text, teller.log_probability
-        except Mismatch:
-            pass
+            if target in (None, teller.text):
+                yield teller.text, teller.log_probability
         # The next path: the last draw that has a further value takes it.
         path = path[: len(teller.arities)]
         while path and path[-1] + 1 == teller.arities[len(path) - 1]:
@@ -174,7 +147,7 @@ def score(tell: Callable[[Teller], Any], text: str) -> float:
     Raises: ValueError for a text that `tell` cannot tell.
 
     >>> coin = Table(("Heads.", "Tails."), (3, 1))
-    >>> round(exp(score(lambda teller: teller.say(coin, Slots(None)), "Tails.")), 12)
+    >>> round(exp(score(lambda teller: teller.say(coin, {}), "Tails.")), 12)
     0.25
     """
     logs = [found for _, found in derivations(tell, text)]
@@ -186,7 +159,11 @@ def score(tell: Callable[[Teller], Any], text: str) -> float:
 
 
 def whole_number(name: str, value: int, least: int) -> int:
-    """Return a whole number; raise ValueError for one below `least`."""
+    """Return a whole number; raise ValueError for one below `least`.
+
+    >>> whole_number("seed", 3, 0)
+    3
+    """
     if not isinstance(value, int) or value < least:
         raise ValueError(f"{name} {value!r}: give a whole number, {least} or more")
     return value

@@ -1,6 +1,8 @@
-"""The roles of a story, the words that each has, and how two children change places.
+"""What a story is made of: roles and their words, plots, and how a plot can end.
 
-Plots and their outcomes: what is told, what is true after it, what can follow.
+An outcome says what is told of it, what is then true, false or left open, and what the
+story can go on with. All of it is worked out here, once, from the description of a
+world (`world.toml`).
 """
 
 import re
@@ -15,19 +17,19 @@ PRONOUNS = {
     "girls": ("she", "her", "her", "herself"),
     "boys": ("he", "him", "his", "himself"),
 }
-HERO_WORDS = ("a", "she", "She", "her", "hers", "Hers", "herself")
-#: What names the other child as `HERO_WORDS` names the hero, and the way back.
-SWAPPED = {word: "b" if word == "a" else f"b{word}" for word in HERO_WORDS}
-SWAPPED |= {other: word for word, other in SWAPPED.items()}
+#: The slots that stand for the hero, and those that stand for the other child.
+HERO = ("a", "she", "She", "her", "hers", "Hers", "herself")
+OTHER = ("b", *(f"b{slot}" for slot in HERO[1:]))
+SWAPPED = dict(zip(HERO + OTHER, OTHER + HERO, strict=True))
+#: The role of a slot that is not named after its role.
 ROLE_OF = {"to_p": "p", "to_q": "q", "ax": "x", "ay": "y", "ak": "k"}
-ROLE_OF |= dict.fromkeys(HERO_WORDS, "a")
-ROLE_OF |= {SWAPPED[word]: "b" for word in HERO_WORDS}
+ROLE_OF |= dict.fromkeys(HERO, "a") | dict.fromkeys(OTHER, "b")
 #: Roles that must differ: whichever is needed second is drawn among the others.
 PARTNERS = {"a": "b", "b": "a", "p": "q", "q": "p", "x": "y", "y": "x"}
 
 
 def swapped(template: str) -> str:
-    """Let hero and other child change places in a template.
+    """Return a template in which the hero and the other child change places.
 
     >>> swapped("{a} gave {b} {hers} kite")
     '{b} gave {a} {bhers} kite'
@@ -38,24 +40,31 @@ def swapped(template: str) -> str:
 
 
 def with_article(noun: str) -> str:
-    """Put "a" or "an" before a noun or an adjective."""
+    """Return a noun or an adjective after "a" or "an".
+
+    >>> with_article("egg")
+    'an egg'
+    """
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
-def role_words(data: Mapping[str, Any]) -> dict[Any, dict[str, dict[str, str]]]:
-    """For every role, or role and kind of thing: the names, and the words of each."""
+#: What a role can be: for every name, the words of its slots.
+Words = dict[str, dict[str, str]]
+
+
+def role_words(data: Mapping[str, Any]) -> dict[Any, Words]:
+    """Return the words of every role; things have a role for each kind of them."""
     words = data["words"]
     people = {name: PRONOUNS[kind] for kind in PRONOUNS for name in words[kind]}
-    places = dict(words["places"])
-    roles: dict[Any, dict[str, dict[str, str]]] = {
+    roles: dict[Any, Words] = {
+        "a": {name: _person(HERO, name, of) for name, of in people.items()},
+        "b": {name: _person(OTHER, name, of) for name, of in people.items()},
         "c": {name: {"c": name} for name in words["family"]},
         "r": {name: {"r": name} for name in words["relations"]},
         "k": {name: {"k": name, "ak": with_article(name)} for name in words["colours"]},
     }
-    for role in "ab":
-        roles[role] = {name: _person(role, name, of) for name, of in people.items()}
     for role in "pq":
-        roles[role] = {at: {role: at, f"to_{role}": to} for at, to in places.items()}
+        roles[role] = {at: {role: at, f"to_{role}": to} for at, to in words["places"]}
     for kind, things in data["things"].items():
         for role in "xy":
             roles[role, kind] = {
@@ -64,53 +73,49 @@ def role_words(data: Mapping[str, Any]) -> dict[Any, dict[str, dict[str, str]]]:
     return roles
 
 
-def others_words(words: Mapping[str, Any]) -> dict[str, Table]:
-    """For every name, the table of the others' words."""
+def _person(slots: Sequence[str], name: str, pronouns: Sequence[str]) -> dict[str, str]:
+    she, her, hers, herself = pronouns
+    words = (name, she, she.capitalize(), her, hers, hers.capitalize(), herself)
+    return dict(zip(slots, words, strict=True))
+
+
+def role_tables(words: Words) -> dict[str | None, Table]:
+    """Return what can be drawn for a role beside each name of its partner, and None.
+
+    >>> words = {"Tom": {"b": "Tom"}, "Mia": {"b": "Mia"}}
+    >>> role_tables(words)["Tom"].values
+    ({'b': 'Mia'},)
+    """
+    partners = [None, *words] if len(words) > 1 else [None]
     return {
-        name: Table([words[other] for other in words if other != name])
-        for name in words
-        if len(words) > 1
+        partner: Table(words[name] for name in words if name != partner)
+        for partner in partners
     }
 
 
-def _person(role: str, name: str, pronouns: tuple[str, ...]) -> dict[str, str]:
-    she, her, hers, herself = pronouns
-    words = (name, she, she.capitalize(), her, hers, hers.capitalize(), herself)
-    names = HERO_WORDS if role == "a" else [SWAPPED[word] for word in HERO_WORDS]
-    return dict(zip(names, words, strict=True))
-
-
 OPEN = "open"
+#: What a story can go on with after its outcome, and how often each ending is drawn. An
+#: ending is a series of moves, which are methods of `Telling`.
 Endings = Mapping[tuple[str, ...], int]
-#: What a story can go on with after its outcome, and how often each ending is drawn.
-ENDINGS: Endings = {
-    (): 2,
-    ("said",): 7,
-    ("shown",): 1,
-    ("shown", "said"): 5,
-    ("other",): 5,
-    ("both",): 6,
-    ("coda",): 10,
-    ("said", "coda"): 5,
-    ("coda", "both"): 3,
-    ("said", "claim"): 4,
-    ("claim",): 8,
-    ("retelling",): 3,
-    ("retelling", "said"): 2,
-    ("disputed",): 3,
-    ("contrast",): 4,
-    ("truth",): 3,
-}
-#: Good news is claimed so many times as often as bad, whatever happened. So the end of
-#: a story, and a claim, each say something about the truth by itself: a reader can
+#: How many times as often good news is claimed as bad, whatever happened. So the end of
+#: a story and a claim each say something about the truth on their own: a reader can
 #: find both before it compares them.
 HOPE = 3
 
 
-def forms(templates: Sequence[str]) -> Table:
-    """A table of templates; one that stands there twice is drawn twice as often."""
+def forms(templates: Iterable[str]) -> Table:
+    """Return a table of templates; one that stands there twice is drawn twice as often.
+
+    >>> forms(["She ran.", "She ran.", "She hid."]).cumulative
+    [0.6666666666666666]
+    """
     counts = Counter(templates)
     return Table(counts, counts.values())
+
+
+def forms_if_any(templates: Sequence[str]) -> Table | None:
+    """Return a table of templates, or None if there are none."""
+    return forms(templates) if templates else None
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ class Claims:
 
 
 def claims_of(texts: Mapping[str, Iterable[str]], good: bool | None) -> Claims:
-    """Build the claims about what is good news (or bad, or neither)."""
+    """Return the claims after good news (or bad, or neither)."""
     # Sorted: the order of a set of strings changes from run to run.
     tables = {truth: Table(sorted(some)) for truth, some in texts.items() if some}
     hopes = {} if good is None else {"yes" if good else "no": HOPE}
@@ -135,12 +140,11 @@ def claims_of(texts: Mapping[str, Iterable[str]], good: bool | None) -> Claims:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a plot can end: what is said of it, and what then is true.
+    """How a plot can end: what is said of it, and what is true then.
 
     `feels` has the feelings of "a" and "b" that follow from it; `unfelt`, where "a"
     ends well or badly, what "a" can feel where the plot ends the other way; `both`
-    sentences with the two feelings; `endings` what a story can go on with, as names of
-    moves.
+    sentences with the two feelings; `endings` what a story can go on with.
     """
 
     name: str
@@ -158,7 +162,7 @@ class Outcome:
 class Plot:
     """What happens to two children over one kind of thing, and how it can end.
 
-    `contraries` has, by the name of an outcome, those that are false beside it.
+    `contraries` has, by the name of an outcome, those that are false if it is true.
     """
 
     name: str
@@ -175,7 +179,7 @@ class Plot:
 
 
 def plot_of(plot: Mapping[str, Any], world: Mapping[str, Any], ends: Endings) -> Plot:
-    """Build a plot from its description, that of its world, and its endings."""
+    """Return a plot from its description, that of its world, and its endings."""
     untold = {"name": OPEN, "tell": [plot["open"]], "gist": [], "feels": {}}
     outcomes = {
         end["name"]: _outcome(end, plot, world, ends)
@@ -185,7 +189,7 @@ def plot_of(plot: Mapping[str, Any], world: Mapping[str, Any], ends: Endings) ->
         plot["name"],
         plot["things"],
         tuple(forms(step) for step in plot["begin"]),
-        Table(plot["gist"]),
+        forms(plot["gist"]),
         Table(outcomes.values()),
         {
             end["name"]: Table([outcomes[other["name"]] for other in others])
@@ -196,7 +200,7 @@ def plot_of(plot: Mapping[str, Any], world: Mapping[str, Any], ends: Endings) ->
 
 
 def _contraries(outcome, plot) -> list:
-    """The outcomes that an outcome denies, or that deny it."""
+    """Return the outcomes that an outcome denies, or that deny it."""
     return [
         other
         for other in plot["outcomes"]
@@ -206,9 +210,8 @@ def _contraries(outcome, plot) -> list:
 
 
 def _outcome(outcome, plot, world, endings) -> Outcome:
-    feels = outcome["feels"]
+    feels, codas = outcome["feels"], outcome.get("coda", ())
     differ = len({*feels.values()}) == 2
-    codas = outcome.get("coda", ())
     both = [
         text.replace("FIRST", feels["a"]).replace("SECOND", feels["b"])
         for text in (world["said"]["both"] if differ else ())
@@ -227,17 +230,20 @@ def _outcome(outcome, plot, world, endings) -> Outcome:
         outcome["name"],
         tuple(forms(step) for step in outcome["tell"]),
         feels,
-        Table(unfelt) if unfelt else None,
-        Table(outcome["gist"]) if outcome["gist"] else None,
-        forms(codas) if codas else None,
-        forms(both) if both else None,
+        forms_if_any(unfelt),
+        forms_if_any(outcome["gist"]),
+        forms_if_any(codas),
+        forms_if_any(both),
         _claims(outcome, plot, world["feelings"]),
         Table(possible, possible.values()),
     )
 
 
 def _unfelt(outcome, plot, feelings) -> list[str]:
-    """What the hero can feel where the plot ends well instead of badly, or badly."""
+    """Return what the hero can feel where the plot ends well instead of badly, or back.
+
+    Nothing, where the hero's feeling does not follow from the outcome.
+    """
     if "a" not in outcome["feels"]:
         return []
     good = feelings[outcome["feels"]["a"]]["good"]
@@ -250,7 +256,7 @@ def _unfelt(outcome, plot, feelings) -> list[str]:
 
 
 def _claims(outcome, plot, feelings) -> Claims:
-    """Work out what is true, false and undecided after an outcome."""
+    """Return what is true, false and undecided after an outcome."""
 
     def felt(names):
         return {

@@ -1,47 +1,47 @@
-"""One story told: an opening, a plot with its outcome, a feeling, a last word.
-
-Story world: endless short stories whose exact probability and meaning are known.
+"""One story told, many of them, and how probable a story is.
 
 Every choice of the generator shows in the words, so a text has one derivation, and its
 probability is the product of the choices. No language model can have a lower loss on
 these stories, in the long run, than their mean negative log-probability.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from math import fsum
 from random import Random
 
-from gptcourse.corpora.stories.chance import Slots, Table, Teller, score, whole_number
+from gptcourse.corpora.stories.chance import Table, Teller, score, whole_number
 from gptcourse.corpora.stories.plots import PARTNERS, ROLE_OF, Outcome, Plot
 from gptcourse.corpora.stories.world import Side, World, full_world
 
 OPENED = Table((True, False), (2, 1))
 COIN = Table((True, False))
+SEPARATOR = "\n\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
-    """A story's text, the natural log of its probability, and what it means.
+class Slots(dict):
+    """The words of a story's roles; a role is drawn when a text first needs it."""
 
-    `feelings` has (name, feeling) for those whose feeling follows from what happened,
-    said or not. The outcome "open" leaves the end untold.
-    """
+    def __init__(self, draw_role: Callable[[str], None]):
+        """Take what draws the role of a slot and adds its words."""
+        self.draw_role = draw_role
 
-    text: str
-    log_probability: float
-    plot: str
-    outcome: str
-    feelings: tuple[tuple[str, str], ...]
+    def __missing__(self, slot: str) -> str:
+        """Draw the role of this slot, then return its word."""
+        self.draw_role(slot)
+        return self[slot]
 
 
 class Telling:
-    """A story while it is told: its plot, its outcome, and who has which role."""
+    """A story while it is told: its plot, its outcome, and who has which role.
 
-    __slots__ = ("outcome", "plot", "side", "slots", "teller", "world")
+    First come `open`, `aside`, `begin` and `end`; the methods after `conclude` are the
+    moves that a story can go on with, named as in the endings of a world.
+    """
 
     def __init__(self, world: World, teller: Teller, plot: Plot | None = None):
+        """Take what to tell of and who tells it; the plot is drawn if not given."""
         self.world = world
         self.teller = teller
         self.plot = plot
@@ -52,49 +52,47 @@ class Telling:
     def open(self) -> None:
         """Say how the two children know each other, or leave it out."""
         if self.teller.draw(OPENED):
-            self.teller.say(self.world.openings, self.slots)
+            self._say(self.world.openings)
 
     def aside(self) -> None:
         """Say something about one of the children that the plot does not need."""
         self.side = self.teller.draw(self.world.asides)
-        self.teller.say(self.side.forms, self.slots)
+        self._say(self.side.forms)
 
     def begin(self) -> None:
         """Draw the plot, unless it is given, and say what comes before the outcome."""
         self.plot = self.plot or self.teller.draw(self.world.plots)
-        for step in self.plot.begin:
-            self.teller.say(step, self.slots)
+        self._say(*self.plot.begin)
 
     def end(self, outcome: Outcome | None = None) -> None:
         """Draw the outcome, unless it is given, and say it."""
         self.outcome = outcome or self.teller.draw(self.plot.outcomes)
-        for step in self.outcome.tell:
-            self.teller.say(step, self.slots)
+        self._say(*self.outcome.tell)
 
     def conclude(self) -> None:
         """Go on after the outcome: what was felt, what followed, what was said."""
         for move in self.teller.draw(self.outcome.endings):
-            MOVES[move](self)
+            getattr(self, move)()
 
-    def feeling(self) -> None:
+    def said(self) -> None:
         """Say what the hero felt."""
         self._feel("a", "plain")
 
-    def other_feeling(self) -> None:
+    def other(self) -> None:
         """Say what the other child felt."""
         self._feel("b", "other")
 
-    def reaction(self) -> None:
+    def shown(self) -> None:
         """Show what the hero felt by what was done, without a word for it."""
-        self.teller.say(self.world.feelings[self.outcome.feels["a"]][1], self.slots)
+        self._say(self.world.feelings[self.outcome.feels["a"]]["shown"])
 
     def coda(self) -> None:
         """Say what followed between the two children."""
-        self.teller.say(self.outcome.codas, self.slots)
+        self._say(self.outcome.codas)
 
     def both(self) -> None:
         """Say what the two children felt."""
-        self.teller.say(self.outcome.both, self.slots)
+        self._say(self.outcome.both)
 
     def claim(self) -> None:
         """Let somebody claim something, and say whether it was true."""
@@ -102,47 +100,48 @@ class Telling:
         claims = (self.side if aside else self.outcome).claims
         truth = self.teller.draw(claims.truths)
         self._fill("claim", claims.texts[truth])
-        self.teller.say(self.world.claims["said"], self.slots)
-        self.teller.say(self.world.claims[truth], self.slots)
+        self._say(self.world.claims["said"], self.world.claims[truth])
 
     def retelling(self) -> None:
         """Tell it all again, in other words."""
-        self.teller.say(self.world.retellings["leads"], self.slots)
-        self.retold(self.plot.gists, self.outcome.gists)
+        self._say(self.world.retellings["leads"])
+        self.retold(self.outcome)
 
     def disputed(self) -> None:
-        """Tell it all again, rightly or with a false outcome, and say which."""
-        self.teller.say(self.world.retellings["leads"], self.slots)
+        """Tell it all again, with the right outcome or a false one, and say which."""
+        self._say(self.world.retellings["leads"])
         right = self.teller.draw(self.outcome.claims.truths) == "yes"
-        outcome = self.outcome if right else self._contrary()
-        self.retold(self.plot.gists, outcome.gists)
-        verdict = "right" if right else "wrong"
-        self.teller.say(self.world.retellings[verdict], self.slots)
+        self.retold(self.outcome if right else self._contrary())
+        self._say(self.world.retellings["right" if right else "wrong"])
 
     def truth(self) -> None:
         """Say what happened, and what did not."""
         self._fill("wrong", self._contrary().gists)
         self._fill("right", self.outcome.gists)
-        self.teller.say(self.world.retellings["contrast"], self.slots)
+        self._say(self.world.retellings["contrast"])
 
     def contrast(self) -> None:
-        """Say what the hero felt, and what not."""
+        """Say what the hero felt, and what the hero did not feel."""
         unfelt = self.teller.draw(self.outcome.unfelt)
-        self._fill("unfelt", self.world.feelings[unfelt][0])
+        self._fill("unfelt", self.world.feelings[unfelt]["said"])
         self._feel("a", "contrast")
 
-    def retold(self, first: Table, second: Table) -> None:
-        """Say a gist of the plot and one of an outcome, one way or another."""
-        self._fill("first", first)
-        self._fill("second", second)
-        self.teller.say(self.world.retellings["frames"], self.slots)
+    def retold(self, outcome: Outcome) -> None:
+        """Say the gist of the plot and that of an outcome, one way or another."""
+        self._fill("first", self.plot.gists)
+        self._fill("second", outcome.gists)
+        self._say(self.world.retellings["frames"])
+
+    def _say(self, *steps: Table) -> None:
+        for forms in steps:
+            self.teller.say(forms, self.slots)
 
     def _contrary(self) -> Outcome:
         return self.teller.draw(self.plot.contraries[self.outcome.name])
 
     def _feel(self, who: str, form: str) -> None:
-        self._fill("feeling", self.world.feelings[self.outcome.feels[who]][0])
-        self.teller.say(self.world.said[form], self.slots)
+        self._fill("feeling", self.world.feelings[self.outcome.feels[who]]["said"])
+        self._say(self.world.said[form])
 
     def _fill(self, slot: str, templates: Table) -> None:
         """Draw words for a slot, and for its use at the start of a sentence."""
@@ -150,34 +149,35 @@ class Telling:
         self.slots[slot] = words
         self.slots[slot.capitalize()] = capital(words)
 
-    def _draw_role(self, slots: Slots, key: str) -> None:
-        role = ROLE_OF.get(key, key)
-        table = (role, self.plot.things) if role in ("x", "y") else role
-        partner = slots.get(PARTNERS.get(role))
-        if partner is None:
-            options = self.world.roles[table]
-        else:
-            options = self.world.others[table][partner]
-        slots.update(self.teller.draw(options))
+    def _draw_role(self, slot: str) -> None:
+        role = ROLE_OF.get(slot, slot)
+        partner = self.slots.get(PARTNERS.get(role))
+        key = (role, self.plot.things) if role in ("x", "y") else role
+        self.slots.update(self.teller.draw(self.world.roles[key][partner]))
 
 
 def capital(words: str) -> str:
-    """The words as they stand at the start of a sentence."""
+    """Return words as they stand at the start of a sentence.
+
+    >>> capital("the kite got lost")
+    'The kite got lost'
+    """
     return words[0].upper() + words[1:]
 
 
-MOVES = {
-    "said": Telling.feeling,
-    "other": Telling.other_feeling,
-    "shown": Telling.reaction,
-    "coda": Telling.coda,
-    "both": Telling.both,
-    "claim": Telling.claim,
-    "retelling": Telling.retelling,
-    "disputed": Telling.disputed,
-    "truth": Telling.truth,
-    "contrast": Telling.contrast,
-}
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A story's text, the natural log of its probability, and what it means.
+
+    `feelings` has (name, feeling) for those whose feeling follows from what happened,
+    whether it is said or not. The outcome "open" leaves the end untold.
+    """
+
+    text: str
+    log_probability: float
+    plot: str
+    outcome: str
+    feelings: tuple[tuple[str, str], ...]
 
 
 def tell(world: World, teller: Teller) -> Telling:
@@ -193,19 +193,14 @@ def tell(world: World, teller: Teller) -> Telling:
 
 
 def story(world: World, teller: Teller) -> Story:
-    """Tell a whole story, and give it with its probability and its meaning."""
+    """Tell a whole story, and return it with its probability and its meaning."""
     telling = tell(world, teller)
-    slots, outcome = telling.slots, telling.outcome
-    return Story(
-        teller.text,
-        teller.log_probability,
-        telling.plot.name,
-        outcome.name,
-        tuple((slots[who], feeling) for who, feeling in outcome.feels.items()),
-    )
-
-
-SEPARATOR = "\n\n"
+    # Read first: it is the text's alone. A child without a name there gets one below.
+    log_probability = teller.log_probability
+    feels = telling.outcome.feels.items()
+    feelings = tuple((telling.slots[who], feeling) for who, feeling in feels)
+    plot, outcome = telling.plot.name, telling.outcome.name
+    return Story(teller.text, log_probability, plot, outcome, feelings)
 
 
 def stories(seed: int, world: World | None = None) -> Iterator[Story]:
@@ -232,13 +227,11 @@ def text(seed: int, n_bytes: int, world: World | None = None) -> str:
     True
     """
     whole_number("n_bytes", n_bytes, 1)
-    parts, size = [], -len(SEPARATOR)
-    for one in stories(seed, world):
-        parts.append(one.text)
-        size += len(one.text) + len(SEPARATOR)  # All letters are ASCII.
-        if size >= n_bytes:
-            return SEPARATOR.join(parts)
-    raise AssertionError("stories have no end")
+    told, parts, size = stories(seed, world), [], -len(SEPARATOR)
+    while size < n_bytes:
+        parts.append(next(told).text)
+        size += len(SEPARATOR) + len(parts[-1])  # All letters are ASCII.
+    return SEPARATOR.join(parts)
 
 
 def log_probability(text: str, world: World | None = None) -> float:
@@ -257,7 +250,7 @@ def log_probability(text: str, world: World | None = None) -> float:
 
 
 def entropy(seed: int, n_stories: int, world: World | None = None) -> float:
-    """Estimate the entropy of a story in nats, by the mean over so many stories.
+    """Return an estimate of a story's entropy in nats: the mean over so many stories.
 
     Raises: ValueError for a number of stories below 1.
 

@@ -10,13 +10,12 @@ from typing import Any
 
 from gptcourse.corpora.stories.chance import Table
 from gptcourse.corpora.stories.plots import (
-    ENDINGS,
     Claims,
     Endings,
     claims_of,
     forms,
-    others_words,
     plot_of,
+    role_tables,
     role_words,
     swapped,
 )
@@ -24,9 +23,9 @@ from gptcourse.corpora.stories.plots import (
 
 @dataclass(frozen=True)
 class Side:
-    """One of two things that can be told of a child, and what is true if it is told.
+    """One of two things that can be told of a child, and what is then true.
 
-    It leaves undecided what other asides tell.
+    What other asides tell is left undecided by it.
     """
 
     forms: Table
@@ -37,48 +36,53 @@ class Side:
 class World:
     """All that stories are made of, as tables to draw from.
 
-    `roles` has for every role the table of its words; `others`, for a role that must
-    differ from its partner, one table for every name of the partner.
+    `roles` has for every role what it can be: one table for each name that its partner
+    may have, and one (None) for no partner so far.
     """
 
-    roles: Mapping[Any, Table]
-    others: Mapping[Any, Mapping[str, Table]]
+    roles: Mapping[Any, Mapping[str | None, Table]]
     openings: Table
     asides: Table
     plots: Table
-    feelings: Mapping[str, tuple[Table, Table]]
+    feelings: Mapping[str, Mapping[str, Table]]
     said: Mapping[str, Table]
     claims: Mapping[str, Table]
     retellings: Mapping[str, Table]
 
 
-def world_of(data: Mapping[str, Any], endings: Endings = ENDINGS) -> World:
-    """Build a world from its description, as `world.toml` gives it.
+def world_of(data: Mapping[str, Any], endings: Endings | None = None) -> World:
+    """Return a world from its description, as `description` gives it.
 
-    `endings` says what its stories go on with after the outcome, as names of moves,
-    and how often: `{("said", "claim"): 4, ("coda",): 10}`.
+    `endings`, in place of the description's, says what stories go on with after the
+    outcome, as names of moves, and how often: `{("said", "claim"): 4, ("coda",): 10}`.
+
+    >>> world_of(description(), {("claim",): 1}).plots.values[0].name
+    'lost'
     """
-    plots = [plot_of(plot, data, endings) for plot in data["plots"]]
-    roles = role_words(data)
+    if endings is None:
+        endings = {tuple(e.split()): weight for e, weight in data["endings"].items()}
+    swapped_said = [swapped(text) for text in data["said"]["plain"]]
     return World(
-        roles={role: Table(words.values()) for role, words in roles.items()},
-        others={role: others_words(words) for role, words in roles.items()},
+        roles={role: role_tables(words) for role, words in role_words(data).items()},
         openings=forms(data["openings"]["forms"]),
         asides=Table(_sides(data["asides"])),
-        plots=Table(plots),
+        plots=Table(plot_of(plot, data, endings) for plot in data["plots"]),
         feelings={
-            name: (forms(feeling["said"]), forms(feeling["shown"]))
+            name: {how: forms(feeling[how]) for how in ("said", "shown")}
             for name, feeling in data["feelings"].items()
         },
-        said={name: forms(texts) for name, texts in data["said"].items()}
-        | {"other": forms([swapped(text) for text in data["said"]["plain"]])},
-        claims={name: forms(texts) for name, texts in data["claims"].items()},
-        retellings={name: forms(texts) for name, texts in data["retellings"].items()},
+        said=_by_name(data["said"] | {"other": swapped_said}),
+        claims=_by_name(data["claims"]),
+        retellings=_by_name(data["retellings"]),
     )
 
 
+def _by_name(texts: Mapping[str, Sequence[str]]) -> dict[str, Table]:
+    return {name: forms(templates) for name, templates in texts.items()}
+
+
 def _sides(asides: Sequence[Mapping[str, Any]]) -> Iterator[Side]:
-    """The two sides of each aside, told of the other child and of the hero."""
+    """Yield the two sides of each aside, told of the other child and of the hero."""
     for aside, turned in product(asides, (str, swapped)):
         others = [
             one for other in asides if other is not aside for one in other["sides"]
@@ -89,13 +93,14 @@ def _sides(asides: Sequence[Mapping[str, Any]]) -> Iterator[Side]:
                 truth: [turned(one["gist"]) for one in some]
                 for truth, some in texts.items()
             }
-            sooner = side is aside["sides"][0]
-            told = forms([turned(text) for text in side["tell"]])
-            yield Side(told, claims_of(gists, sooner))
+            # The first side is the one that people sooner claim.
+            good = side is aside["sides"][0]
+            told = forms(turned(text) for text in side["tell"])
+            yield Side(told, claims_of(gists, good))
 
 
 def description() -> dict[str, Any]:
-    """Read the course's story world: word lists and plots.
+    """Return the description of the course's story world: word lists and plots.
 
     >>> description()["words"]["girls"][:2]
     ['Anna', 'Mia']
@@ -106,5 +111,9 @@ def description() -> dict[str, Any]:
 
 @functools.cache
 def full_world() -> World:
-    """The course's story world, built once."""
+    """Return the course's story world, built once.
+
+    >>> len(full_world().plots.values)
+    9
+    """
     return world_of(description())
