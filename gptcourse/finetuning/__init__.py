@@ -5,14 +5,8 @@ from gptcourse.finetuning.transfer import (
     FineTuning,
     accuracy,
     fine_tune,
-    label_logits,
     objective,
     transfer_layers,
     with_special_tokens,
 )
-from gptcourse.finetuning.transformations import (
-    EncodedExamples,
-    Specials,
-    encode_examples,
-    transform,
-)
+from gptcourse.finetuning.transformations import Specials, encode_examples, transform

@@ -7,10 +7,11 @@ o outputs of the head.
 import torch
 from einops import rearrange, reduce
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from gptcourse.finetuning.transformations import EncodedExamples, Specials, check_kind
-from gptcourse.models.lstm import LanguageModel
+from gptcourse.finetuning.transformations import EncodedExamples, Specials
+from gptcourse.models import LanguageModel
+from gptcourse.tasks.labelled import Kind
+from gptcourse.tasks.zero_shot import mean_of_counted
 
 #: The paper's dropout before the head (GPT-1, §4.1).
 CLASSIFIER_DROPOUT = 0.1
@@ -25,8 +26,8 @@ class Classifier(nn.Module):
     both orders are added before it, so that their order cannot matter.
 
     Raises: ValueError for an unknown kind, and fewer than two labels.
-    Source: GPT-1, §3.2, §3.3, F1; openai/finetune-transformer-lm, `clf` (N(0, 0.02),
-    and one dropout mask for all endings of an example).
+    Source: GPT-1, §3.2, §3.3, E5, F1; openai/finetune-transformer-lm, `clf` (N(0,
+    0.02), and one dropout mask for all endings of an example) and `model`.
 
     >>> from gptcourse.models.gpt import GPT, GPTConfig
     >>> model = GPT(GPTConfig(n_vocab=13, n_ctx=8, n_embd=8, n_head=2, n_layer=1))
@@ -38,33 +39,33 @@ class Classifier(nn.Module):
     def __init__(
         self,
         language_model: LanguageModel,
-        kind: str,
+        kind: Kind | str,
         n_labels: int,
         generator: torch.Generator | None = None,
     ):
         """Put a head, drawn from `generator`, on a language model."""
         super().__init__()
-        check_kind(kind)
         if n_labels < 2:
             raise ValueError(f"n_labels={n_labels}; a task needs at least 2")
-        self.language_model, self.kind, self.n_labels = language_model, kind, n_labels
-        self.config = language_model.config
+        self.language_model, self.config = language_model, language_model.config
+        self.kind, self.n_labels = Kind(kind), n_labels
         self.specials = Specials.after(self.config.n_vocab - len(Specials._fields))
         self.drop = nn.Dropout1d(CLASSIFIER_DROPOUT)
-        outputs = 1 if kind == "multiple_choice" else n_labels
+        outputs = 1 if self.kind is Kind.MULTIPLE_CHOICE else n_labels
         # Not drawn twice: PyTorch's own draw would move the global generator.
         self.head = nn.utils.skip_init(nn.Linear, self.config.n_embd, outputs)
         nn.init.normal_(self.head.weight, std=0.02, generator=generator)
         nn.init.zeros_(self.head.bias)
-        self.to(language_model.wte.weight.device)
+        self.head.to(language_model.wte.weight.device)
 
     def forward(
         self, tokens: Tensor, with_language_loss: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Return label logits (b, n_labels) of tokens (b, k, t).
 
-        With `with_language_loss`, also the mean loss of `sequence_losses`, of the
-        same pass.
+        With `with_language_loss`, also the language model's loss on these tokens, by
+        the same pass: the mean over the sequences of their next-token loss, special
+        tokens included (nats per token).
         """
         rows = rearrange(tokens, "b k t -> (b k) t")
         ends = (rows == self.specials.extract).int().argmax(dim=1)
@@ -74,11 +75,14 @@ class Classifier(nn.Module):
         logits = self.label_logits(extracted)
         if not with_language_loss:
             return logits
-        return logits, sequence_losses(self.language_model, hidden, rows, ends).mean()
+        places = torch.arange(1, rows.shape[1], device=rows.device)
+        counts = places <= ends[:, None]  # what stands after the extract is padding
+        found = mean_of_counted(self.language_model, hidden, rows, counts)
+        return logits, -found.mean()
 
     def label_logits(self, extracted: Tensor) -> Tensor:
         """Return label logits (b, n_labels) of the extracted vectors (b, k, c)."""
-        if self.kind == "similarity":
+        if self.kind is Kind.SIMILARITY:
             extracted = reduce(extracted, "b k c -> b 1 c", "sum")
         # Dropout1d drops a channel for all k at once.
         dropped = self.drop(rearrange(extracted, "b k c -> b c k"))
@@ -87,33 +91,11 @@ class Classifier(nn.Module):
 
     def check(self, examples: EncodedExamples) -> None:
         """Raise ValueError for examples of another task, head size or vocabulary."""
-        mine = self.kind, self.n_labels
-        if (examples.kind, examples.n_labels) != mine:
-            raise ValueError(
-                f"the head is for {self.kind} with {self.n_labels} labels, the "
-                f"examples are {examples.kind} with {examples.n_labels}; make a "
-                "Classifier for them"
-            )
-        if examples.specials != self.specials:
-            raise ValueError(
-                f"the examples' start token is {examples.specials.start}, the "
-                f"model's {self.specials.start}; encode with the tokenizer of its "
-                "pre-training, and add the special tokens once"
-            )
-
-
-def sequence_losses(
-    language_model: LanguageModel, hidden: Tensor, tokens: Tensor, ends: Tensor
-) -> Tensor:
-    """Return each sequence's mean next-token loss (b,), in nats per token.
-
-    Shapes: hidden (b, t, c), tokens (b, t), ends (b,). The targets are the tokens from
-    1 to the end, special ones included; what is padded is not even computed.
-
-    Source: GPT-1, E5; openai/finetune-transformer-lm, `model`.
-    """
-    places = torch.arange(1, tokens.shape[1], device=tokens.device)
-    row, place = (places <= ends[:, None]).nonzero(as_tuple=True)
-    logits = language_model.logits(hidden[row, place])
-    losses = F.cross_entropy(logits, tokens[row, place + 1], reduction="none")
-    return losses.new_zeros(len(tokens)).index_add(0, row, losses) / ends
+        for name in ("kind", "n_labels", "specials"):
+            mine, theirs = getattr(self, name), getattr(examples, name)
+            if mine != theirs:
+                raise ValueError(
+                    f"{name}: the classifier has {mine}, the examples {theirs}; make a "
+                    "Classifier for their task, on a model to whose vocabulary the "
+                    "special tokens were added once"
+                )

@@ -1,6 +1,6 @@
 """Fine-tuning: GPT-1's way from a language model to a task.
 
-Axis letters: n example, b batch, k sequence of an example, t position, v vocabulary.
+Axis letters: b batch, k sequence of an example, t position.
 """
 
 import math
@@ -11,14 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gptcourse.finetuning.classifier import Classifier
-from gptcourse.finetuning.transformations import (
-    EncodedExamples,
-    Specials,
-    shuffled_batches,
-)
-from gptcourse.models.gpt import GPT
-from gptcourse.models.layers import frozen
-from gptcourse.models.lstm import LanguageModel
+from gptcourse.finetuning.transformations import EncodedExamples, Specials
+from gptcourse.models import GPT, LanguageModel, frozen
 from gptcourse.training.batches import by_length
 from gptcourse.training.history import History
 from gptcourse.training.loop import Loss, train
@@ -43,9 +37,6 @@ class FineTuning:
     weight_decay: float = 0.01
 
 
-PAPER = FineTuning()
-
-
 def with_special_tokens(
     model: LanguageModel, generator: torch.Generator | None = None
 ) -> LanguageModel:
@@ -62,10 +53,9 @@ def with_special_tokens(
     n_vocab = model.config.n_vocab
     config = replace(model.config, n_vocab=n_vocab + len(Specials._fields))
     wider = type(model)(config, generator).to(model.wte.weight.device)
-    weights = model.state_dict()
     new = wider.wte.weight[n_vocab:].detach()
-    weights["wte.weight"] = torch.cat([weights["wte.weight"], new])
-    wider.load_state_dict(weights)
+    table = torch.cat([model.wte.weight.detach(), new])
+    wider.load_state_dict(model.state_dict() | {"wte.weight": table})
     return wider
 
 
@@ -74,10 +64,10 @@ def transfer_layers(
 ) -> GPT:
     """Return a model with the embeddings and the first blocks of a pre-trained one.
 
-    The other blocks are drawn anew. With 0 the embeddings alone come along, with -1
-    nothing does, with all blocks also the norm after the last (where there is one).
+    The other blocks are drawn anew. With 0 the embeddings alone come along, with all
+    blocks also the norm after the last (where there is one).
 
-    Raises: ValueError for more layers than there are, or fewer than -1.
+    Raises: ValueError for more layers than there are, or fewer than 0.
     Source: GPT-1, §5, F2; openai/finetune-transformer-lm, `n_transfer`.
 
     >>> from gptcourse.models.gpt import GPTConfig
@@ -88,19 +78,16 @@ def transfer_layers(
     [True, False]
     """
     n_layer = pretrained.config.n_layer
-    if not -1 <= n_layers <= n_layer:
+    if not 0 <= n_layers <= n_layer:
         raise ValueError(
-            f"n_layers={n_layers}, but the model has {n_layer}; transfer -1 (nothing) "
-            f"to {n_layer} (everything)"
+            f"n_layers={n_layers}, but the model has {n_layer}; transfer 0 "
+            f"(the embeddings) to {n_layer} (everything)"
         )
     fresh = GPT(pretrained.config, generator).to(pretrained.wte.weight.device)
-    if n_layers >= 0:
-        fresh.wte.load_state_dict(pretrained.wte.state_dict())
-        fresh.wpe.load_state_dict(pretrained.wpe.state_dict())
-    for layer in range(n_layers):
-        fresh.h[layer].load_state_dict(pretrained.h[layer].state_dict())
-    if n_layers == n_layer:
-        fresh.ln_f.load_state_dict(pretrained.ln_f.state_dict())
+    parts = ["wte", "wpe", *(f"h.{layer}" for layer in range(n_layers))]
+    for part in parts + ["ln_f"] * (n_layers == n_layer):
+        weights = pretrained.get_submodule(part).state_dict()
+        fresh.get_submodule(part).load_state_dict(weights)
     return fresh
 
 
@@ -133,7 +120,7 @@ def objective(auxiliary: float) -> Loss:
 def fine_tune(
     classifier: Classifier,
     examples: EncodedExamples,
-    settings: FineTuning = PAPER,
+    settings: FineTuning,
     generator: torch.Generator | None = None,
 ) -> History:
     """Train a classifier, head and language model alike, on labelled examples.
@@ -156,7 +143,7 @@ def fine_tune(
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         return train(
             classifier,
-            shuffled_batches(examples, settings.batch_size, generator),
+            examples.shuffled_batches(settings.batch_size, generator),
             steps,
             decayed_adam(classifier, settings.learning_rate, settings.weight_decay),
             schedule=short_warmup,
@@ -165,27 +152,16 @@ def fine_tune(
         )
 
 
-def label_logits(
-    classifier: Classifier, examples: EncodedExamples, batch_size: int = 64
-) -> Tensor:
-    """Return the label logits (n, n_labels) of examples, with dropout off.
+def accuracy(classifier: Classifier, examples: EncodedExamples) -> float:
+    """Return the share of examples whose likeliest label is right, with dropout off.
 
     Raises: ValueError for examples that are not the classifier's.
     """
     classifier.check(examples)
-    device, everything = classifier.head.weight.device, torch.arange(len(examples))
-    logits = torch.empty(len(examples), classifier.n_labels)
+    device, right = classifier.head.weight.device, 0
     with frozen(classifier):
-        for chosen in by_length(everything, examples.lengths, batch_size):
-            tokens, _ = examples.batch(chosen)
-            logits[chosen] = classifier(tokens.to(device)).cpu()
-    return logits
-
-
-def accuracy(classifier: Classifier, examples: EncodedExamples) -> float:
-    """Return the share of examples whose likeliest label is right.
-
-    Raises: ValueError for examples that are not the classifier's.
-    """
-    chosen = label_logits(classifier, examples).argmax(dim=1)
-    return (chosen == examples.labels).float().mean().item()
+        for chosen in by_length(torch.arange(len(examples)), examples.lengths, 64):
+            tokens, labels = examples.batch(chosen)
+            found = classifier(tokens.to(device)).argmax(dim=1).cpu()
+            right += (found == labels).sum().item()
+    return right / len(examples)

@@ -1,16 +1,18 @@
 """GPT-1's input transformations: every task becomes sequences of tokens.
 
+Built by hand in notebook 03.
+
 Axis letters: n example, b batch, k sequence of an example, t position.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gptcourse.tasks.labelled import Example, LabelledSet
+from gptcourse.tasks.labelled import Example, Kind, LabelledSet
 from gptcourse.tokenizers.base import Encoder
 from gptcourse.training.batches import by_length, pad
 
@@ -36,59 +38,21 @@ class Specials(NamedTuple):
         return cls(n_vocab, n_vocab + 1, n_vocab + 2)
 
 
-def _one(texts: Sequence[Tokens], specials: Specials) -> list[Tokens]:
-    (text,) = texts
-    return [[specials.start, *text, specials.extract]]
-
-
-def _pair(texts: Sequence[Tokens], specials: Specials) -> list[Tokens]:
-    first, second = texts
-    start, delimiter, extract = specials
-    return [[start, *first, delimiter, *second, extract]]
-
-
-def _both_orders(texts: Sequence[Tokens], specials: Specials) -> list[Tokens]:
-    return _pair(texts, specials) + _pair(texts[::-1], specials)
-
-
-def _one_an_ending(texts: Sequence[Tokens], specials: Specials) -> list[Tokens]:
-    context, *endings = texts
-    return [_pair((context, ending), specials)[0] for ending in endings]
-
-
-_Transform = Callable[[Sequence[Tokens], Specials], list[Tokens]]
-_TRANSFORMS: dict[str, _Transform] = {
-    "classification": _one,
-    "entailment": _pair,
-    "similarity": _both_orders,
-    "multiple_choice": _one_an_ending,
-}
-
-
-def check_kind(kind: str) -> None:
-    """Raise ValueError for a kind of task that has no transformation.
-
-    >>> check_kind("similarity")
-    """
-    if kind not in _TRANSFORMS:
-        raise ValueError(f"kind {kind!r}; choose one of {list(_TRANSFORMS)}")
-
-
 def transform(
-    kind: str, texts: Sequence[Tokens], specials: Specials, n_ctx: int
+    kind: Kind | str, texts: Sequence[Tokens], specials: Specials, n_ctx: int
 ) -> list[Tokens]:
     """Return the sequences of one example, its texts being tokens.
 
     One sequence for classification and entailment; both orders for similarity; for
     multiple choice the context with each ending.
 
-    An example whose longest sequence does not fit into n_ctx positions has all its
-    texts cut to the same number of tokens, their ends dropped: n_ctx // 2 - 2 where
+    If the longest sequence of an example does not fit into n_ctx positions, all its
+    texts are cut to the same number of tokens, their ends dropped: n_ctx // 2 - 2 where
     two texts share a sequence, as in the paper's code, and n_ctx - 2 where one stands
     alone. (The code cuts each text on its own; here what fits stays whole.)
 
-    Raises: ValueError for an unknown kind, a text without tokens, and a context too
-    short for one token of each text.
+    Raises: ValueError for an unknown kind, a wrong number of texts, one without tokens,
+    and a context too short for one token of each.
     Source: GPT-1, §3.3, F1; openai/finetune-transformer-lm, `transform_roc`.
 
     >>> specials = Specials.after(10)
@@ -97,18 +61,37 @@ def transform(
     >>> transform("similarity", ([1], [2]), specials, n_ctx=8)
     [[10, 1, 11, 2, 12], [10, 2, 11, 1, 12]]
     """
-    check_kind(kind)
+    kind = Kind(kind)
     if not all(texts):
         raise ValueError(f"text {texts.index([])} of {len(texts)} holds no token")
-    sequences = _TRANSFORMS[kind](texts, specials)
+    sequences = _framed(kind, texts, specials)
     if max(map(len, sequences)) > n_ctx:
-        room = n_ctx - 2 if kind == "classification" else n_ctx // 2 - 2
+        room = n_ctx - 2 if kind is Kind.CLASSIFICATION else n_ctx // 2 - 2
         if room < 1:
             raise ValueError(
                 f"n_ctx={n_ctx} is too short for {kind}; it needs a token of each text"
             )
-        sequences = _TRANSFORMS[kind]([text[:room] for text in texts], specials)
+        sequences = _framed(kind, [text[:room] for text in texts], specials)
     return sequences
+
+
+def _framed(kind: Kind, texts: Sequence[Tokens], specials: Specials) -> list[Tokens]:
+    """Return the texts of an example between special tokens, as in figure 1."""
+    start, delimiter, extract = specials
+
+    def pair(first: Tokens, second: Tokens) -> Tokens:
+        return [start, *first, delimiter, *second, extract]
+
+    match kind, texts:
+        case Kind.CLASSIFICATION, [text]:
+            return [[start, *text, extract]]
+        case Kind.ENTAILMENT, [premise, hypothesis]:
+            return [pair(premise, hypothesis)]
+        case Kind.SIMILARITY, [one, other]:
+            return [pair(one, other), pair(other, one)]
+        case Kind.MULTIPLE_CHOICE, [context, *endings] if endings:
+            return [pair(context, ending) for ending in endings]
+    raise ValueError(f"{len(texts)} texts are too few or too many for {kind}")
 
 
 @dataclass(frozen=True)
@@ -120,7 +103,7 @@ class EncodedExamples:
     fewer examples.
     """
 
-    kind: str
+    kind: Kind
     n_labels: int
     specials: Specials
     tokens: Tensor
@@ -131,12 +114,8 @@ class EncodedExamples:
         return len(self.labels)
 
     def __getitem__(self, chosen: slice | Tensor) -> "EncodedExamples":
-        return replace(
-            self,
-            tokens=self.tokens[chosen],
-            lengths=self.lengths[chosen],
-            labels=self.labels[chosen],
-        )
+        parts = (part[chosen] for part in (self.tokens, self.lengths, self.labels))
+        return EncodedExamples(self.kind, self.n_labels, self.specials, *parts)
 
     def batch(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Return the chosen examples, padded to the longest of them.
@@ -146,12 +125,27 @@ class EncodedExamples:
         longest = int(self.lengths[chosen].max())
         return self.tokens[chosen, :, :longest], self.labels[chosen]
 
+    def shuffled_batches(
+        self, batch_size: int, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield batches without end, every example once an epoch: (b, k, t) and (b,).
+
+        An epoch is ceil(n / batch_size) batches of nearly equal size. Examples of
+        nearly equal length meet in a batch, so that little is padded; which of them,
+        and in what order, is drawn anew each time.
+        """
+        while True:
+            order = torch.randperm(len(self), generator=generator)
+            batches = []
+            # Only within 16 batches' worth of examples does length decide.
+            for pool in order.split(16 * batch_size):
+                batches += by_length(pool, self.lengths, batch_size)
+            for number in torch.randperm(len(batches), generator=generator):
+                yield self.batch(batches[number])
+
 
 def encode_examples(
-    task: LabelledSet,
-    examples: Sequence[Example],
-    tokenizer: Encoder,
-    n_ctx: int,
+    task: LabelledSet, examples: Sequence[Example], tokenizer: Encoder, n_ctx: int
 ) -> EncodedExamples:
     """Return examples of a task as the sequences that a model of n_ctx reads.
 
@@ -188,25 +182,3 @@ def encode_examples(
         torch.tensor(lengths),
         torch.tensor([example.label for example in examples]),
     )
-
-
-#: Batches are cut from this many batches' worth of examples, sorted by length.
-_POOL = 16
-
-
-def shuffled_batches(
-    examples: EncodedExamples, batch_size: int, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches of `examples.batch` without end, every example once an epoch.
-
-    An epoch is ceil(n / batch_size) batches of nearly equal size. Examples of nearly
-    equal length meet in a batch, so that little is padded; which of them, and in
-    what order, is drawn anew each time.
-    """
-    while True:
-        order = torch.randperm(len(examples), generator=generator)
-        batches = []
-        for pool in order.split(_POOL * batch_size):
-            batches += by_length(pool, examples.lengths, batch_size)
-        for number in torch.randperm(len(batches), generator=generator):
-            yield examples.batch(batches[number])

@@ -1,15 +1,38 @@
 """Labelled examples: what a supervised task is learnt from and measured on."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-#: The kinds of task in GPT-1's figure 1, and how many texts an example of each has.
-#: A multiple-choice example is its context, then the endings to choose from.
-TEXTS = {
-    "classification": 1,
-    "entailment": 2,
-    "similarity": 2,
-    "multiple_choice": None,
-}
+
+class Kind(StrEnum):
+    """The four kinds of task in GPT-1's figure 1; `Kind("entailment")` finds one.
+
+    A kind equals its name, so a plain string does wherever a kind is asked for.
+
+    Raises: ValueError for an unknown name.
+
+    >>> Kind("entailment") is Kind.ENTAILMENT == "entailment"
+    True
+    """
+
+    CLASSIFICATION = "classification"
+    ENTAILMENT = "entailment"
+    SIMILARITY = "similarity"
+    MULTIPLE_CHOICE = "multiple_choice"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise ValueError(f"kind {value!r}; choose one of {', '.join(cls)}")
+
+    def n_texts(self, n_labels: int) -> int:
+        """Return how many texts an example has; a choice: a context, then endings.
+
+        >>> [kind.n_texts(n_labels=4) for kind in Kind]
+        [1, 2, 2, 5]
+        """
+        if self is Kind.MULTIPLE_CHOICE:
+            return 1 + n_labels
+        return 1 if self is Kind.CLASSIFICATION else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +52,7 @@ class LabelledSet:
     """A task: its kind, its labels' names, and three sets that share no example.
 
     `labels` names the numbers that an example's label may be; for multiple choice it
-    names the endings ("first", "second", ...), so that there are len(labels) + 1 texts.
+    names the endings ("first", "second", ...).
 
     Raises: ValueError for an unknown kind, a label outside the labels, an empty or a
     missing text, and for texts that stand in two of the sets.
@@ -40,7 +63,7 @@ class LabelledSet:
     """
 
     name: str
-    kind: str
+    kind: Kind
     labels: tuple[str, ...]
     train: tuple[Example, ...]
     validation: tuple[Example, ...]
@@ -48,18 +71,15 @@ class LabelledSet:
 
     def __post_init__(self) -> None:
         """Refuse what could not be learnt from, or would measure memory."""
-        if self.kind not in TEXTS:
-            raise ValueError(
-                f"{self.name}: kind {self.kind!r}; choose one of {list(TEXTS)}"
-            )
         seen: dict[tuple[str, ...], str] = {}
         for part in ("train", "validation", "test"):
             for number, example in enumerate(getattr(self, part)):
-                self.check(example, f"{self.name}, {part} example {number}")
+                place = f"{self.name}, {part} example {number}"
+                self.check(example, place)
                 if seen.setdefault(example.texts, part) != part:
                     raise ValueError(
-                        f"{self.name}, {part} example {number}: also stands in "
-                        f"{seen[example.texts]}; keep the sets disjoint"
+                        f"{place}: also stands in {seen[example.texts]}; "
+                        "keep the sets disjoint"
                     )
 
     @property
@@ -69,7 +89,7 @@ class LabelledSet:
 
     def check(self, example: Example, place: str) -> None:
         """Raise ValueError, naming `place`, for what is no example of this task."""
-        expected = TEXTS[self.kind] or len(self.labels) + 1
+        expected = Kind(self.kind).n_texts(len(self.labels))
         if len(example.texts) != expected:
             raise ValueError(
                 f"{place}: {len(example.texts)} texts; {self.kind} needs {expected}"

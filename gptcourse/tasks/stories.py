@@ -1,4 +1,4 @@
-"""Labelled examples drawn from the story world: what makes one, task by task."""
+"""Four labelled tasks drawn from the story world, one of each kind."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,18 +9,7 @@ from gptcourse.corpora.stories.chance import Table, Teller, whole_number
 from gptcourse.corpora.stories.plots import Outcome, Plot
 from gptcourse.corpora.stories.telling import COIN, Telling, capital
 from gptcourse.corpora.stories.world import World, full_world
-from gptcourse.tasks.labelled import Example, LabelledSet
-
-QUESTION = "How did {a} feel?"
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task: its kind, the names of its labels, and what makes one example of it."""
-
-    kind: str
-    labels: tuple[str, ...]
-    example: Callable[[World, Teller, str], tuple[str, ...]]
+from gptcourse.tasks.labelled import Example, Kind, LabelledSet
 
 
 def feelings(world: World, teller: Teller, label: str) -> tuple[str, ...]:
@@ -36,13 +25,13 @@ def feelings(world: World, teller: Teller, label: str) -> tuple[str, ...]:
     telling.open()
     telling.begin()
     telling.end(outcome)
-    return (f"{teller.text} {QUESTION.format(a=telling.slots[who])}",)
+    return (f"{teller.text} How did {telling.slots[who]} feel?",)
 
 
 def entailment(world: World, teller: Teller, label: str) -> tuple[str, ...]:
     """Tell a story, and claim what is true or false after it, or left undecided.
 
-    What is claimed is drawn in the same way for every label: it tells nothing alone.
+    The claim is drawn in the same way for every label: on its own it tells nothing.
     """
     if teller.draw(COIN):
         telling = Telling(world, teller)
@@ -62,21 +51,19 @@ def similarity(world: World, teller: Teller, label: str) -> tuple[str, ...]:
     """Tell a story, and retell it in short: with the same end, or another one."""
     plot, outcome, contrary = teller.draw(_contraries(world))
     telling = _told(world, teller, plot, outcome)
-    full = teller.text
-    teller.parts.clear()
-    end = contrary if label == "different" else outcome
-    telling.retold(plot.gists, end.gists)
+    full, teller.text = teller.text, ""
+    telling.retold(contrary if label == "different" else outcome)
     return (full, teller.text) if teller.draw(COIN) else (teller.text, full)
 
 
 def endings(world: World, teller: Teller, label: str) -> tuple[str, ...]:
-    """Tell a story, and what is true and what is not; then the same, exchanged."""
+    """Tell a story, and say what is true and what is not; then the same, exchanged."""
     plot, outcome, contrary = teller.draw(_contraries(world))
     slots = _told(world, teller, plot, outcome).slots
     if teller.draw(COIN):
         roles, form = ("feeling", "unfelt"), teller.draw(world.said["contrast"])
         felt = outcome.feels["a"], teller.draw(outcome.unfelt)
-        words = [teller.draw(world.feelings[name][0]) for name in felt]
+        words = [teller.draw(world.feelings[name]["said"]) for name in felt]
     else:
         roles, form = ("right", "wrong"), teller.draw(world.retellings["contrast"])
         gists = [teller.draw(end.gists) for end in (outcome, contrary)]
@@ -89,42 +76,16 @@ def endings(world: World, teller: Teller, label: str) -> tuple[str, ...]:
     return teller.text, *pair
 
 
-def feelings_of(world: World) -> tuple[str, ...]:
-    """The feelings that some outcome of the world leads to, in the world's order."""
-    felt = {feeling for _, end in _ends(world) for feeling in end.feels.values()}
-    return tuple(feeling for feeling in world.feelings if feeling in felt)
-
-
-def tasks_of(world: World) -> dict[str, Task]:
-    """The four tasks by name."""
-    return {
-        "feelings": Task("classification", feelings_of(world), feelings),
-        "entailment": Task("entailment", ("yes", "no", "undecided"), entailment),
-        "similarity": Task("similarity", ("different", "same"), similarity),
-        "endings": Task("multiple_choice", ("first", "second"), endings),
-    }
-
-
-def labels_in_rounds(n_labels: int, random: Callable[[], float]) -> Iterator[int]:
-    """Yield labels without end, every one once in a round, in a drawn order."""
-    while True:
-        yield from (
-            label for _, label in sorted((random(), i) for i in range(n_labels))
-        )
-
-
 def _ends(world: World) -> list[tuple[Plot, Outcome]]:
     return [(plot, end) for plot in world.plots.values for end in plot.outcomes.values]
 
 
 def _contraries(world: World) -> Table:
     return Table(
-        [
-            (plot, outcome, contrary)
-            for plot, outcome in _ends(world)
-            if outcome.name in plot.contraries
-            for contrary in plot.contraries[outcome.name].values
-        ]
+        (plot, outcome, contrary)
+        for plot, outcome in _ends(world)
+        if outcome.name in plot.contraries
+        for contrary in plot.contraries[outcome.name].values
     )
 
 
@@ -135,9 +96,24 @@ def _told(world: World, teller: Teller, plot: Plot, outcome: Outcome) -> Telling
     return telling
 
 
-TASKS = ("feelings", "entailment", "similarity", "endings")
-#: So many examples in a row that all stood there before mean that the world is used up.
-PATIENCE = 1000
+@dataclass(frozen=True)
+class Task:
+    """A task: its kind, what makes the texts of an example, and its labels' names.
+
+    Without labels: they are the feelings that the world's outcomes lead to.
+    """
+
+    kind: Kind
+    texts: Callable[[World, Teller, str], tuple[str, ...]]
+    labels: tuple[str, ...] = ()
+
+
+TASKS = {
+    "feelings": Task(Kind.CLASSIFICATION, feelings),
+    "entailment": Task(Kind.ENTAILMENT, entailment, ("yes", "no", "undecided")),
+    "similarity": Task(Kind.SIMILARITY, similarity, ("different", "same")),
+    "endings": Task(Kind.MULTIPLE_CHOICE, endings, ("first", "second")),
+}
 
 
 def story_task(
@@ -169,10 +145,12 @@ def story_task(
     sizes = {"n_train": n_train, "n_validation": n_validation, "n_test": n_test}
     for size in sizes.items():
         whole_number(*size, 1)
-    kind = tasks_of(world)[name]
-    found = _different(world, kind, sum(sizes.values()), seed)
-    parts = (tuple(islice(found, size)) for size in sizes.values())
-    return LabelledSet(name, kind.kind, kind.labels, *parts)
+    task = TASKS[name]
+    felt = {feeling for _, end in _ends(world) for feeling in end.feels.values()}
+    labels = task.labels or tuple(one for one in world.feelings if one in felt)
+    drawn = _different(world, task, labels, sum(sizes.values()), seed)
+    parts = [tuple(islice(drawn, size)) for size in sizes.values()]
+    return LabelledSet(name, task.kind, labels, *parts)
 
 
 def story_tasks(
@@ -193,13 +171,16 @@ def story_tasks(
     }
 
 
-def _different(world: World, task: Task, wanted: int, seed: int) -> Iterator[Example]:
-    """Yield so many examples, none of whose first texts is another's."""
+def _different(
+    world: World, task: Task, labels: tuple[str, ...], wanted: int, seed: int
+) -> Iterator[Example]:
+    """Yield so many examples, whose first texts all differ."""
     random = Random(whole_number("seed", seed, 0)).random
     seen: set[str] = set()
-    for label in islice(labels_in_rounds(len(task.labels), random), wanted):
-        for _ in range(PATIENCE):
-            texts = task.example(world, Teller(random), task.labels[label])
+    for label in islice(_in_rounds(len(labels), random), wanted):
+        # After a thousand in a row that were drawn before, the world is used up.
+        for _ in range(1000):
+            texts = task.texts(world, Teller(random), labels[label])
             if texts[0] not in seen:
                 break
         else:
@@ -209,3 +190,11 @@ def _different(world: World, task: Task, wanted: int, seed: int) -> Iterator[Exa
             )
         seen.add(texts[0])
         yield Example(texts, label)
+
+
+def _in_rounds(n_labels: int, random: Callable[[], float]) -> Iterator[int]:
+    """Yield labels without end, each once in a round, in a random order."""
+    while True:
+        # Not by shuffle: only random() is promised to stay the same.
+        drawn = sorted((random(), label) for label in range(n_labels))
+        yield from (label for _, label in drawn)

@@ -1,17 +1,17 @@
 """GPT-1's zero-shot heuristics: a language model answers with its probabilities alone.
 
-Nothing is trained and nothing is added to the model. Axis letters: n text or
-sequence, b batch, t position, c n_embd, v vocabulary.
+Nothing is trained and nothing is added to the model. Axis letters: n text, b batch,
+t position, c n_embd.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate, chain, pairwise
+from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from gptcourse.models.layers import frozen
-from gptcourse.models.lstm import LanguageModel
+from gptcourse.models import LanguageModel, frozen
 from gptcourse.tasks.labelled import Example
 from gptcourse.tokenizers.base import Encoder
 from gptcourse.training.batches import by_length, pad
@@ -29,11 +29,10 @@ def mean_log_probability(
 
     With `contexts`, each text follows its own, which is read but not scored; without,
     a text's first token only serves as context. A text that is longer than n_ctx with
-    its context loses its beginning. How well a sentence reads is so measured (CoLA,
-    with a threshold).
+    its context loses its beginning.
 
-    Raises: ValueError for a text of which no token can be scored.
-    Source: GPT-1, §5.
+    Raises: ValueError for no texts, and for one of which no token can be scored.
+    Source: GPT-1, §5 (CoLA).
 
     >>> from gptcourse.models.gpt import GPT, GPTConfig
     >>> from gptcourse.tokenizers.characters import ByteTokenizer
@@ -41,14 +40,64 @@ def mean_log_probability(
     >>> mean_log_probability(model, ByteTokenizer(), ["Hello", "Hi"]).shape
     torch.Size([2])
     """
+    heads, tails = _split(tokenizer, texts, contexts)
+    n_ctx, device = model.config.n_ctx, next(model.parameters()).device
+    rows = [(a + b)[-n_ctx:] for a, b in zip(heads, tails, strict=True)]
+    lengths = torch.tensor([len(row) for row in rows])
+    scored = torch.tensor([len(tail) for tail in tails])
+    means = torch.empty(len(rows))
+    with frozen(model):
+        for batch in by_length(torch.arange(len(rows)), lengths, _BATCH_SIZE):
+            longest, ends = int(lengths[batch].max()), lengths[batch, None]
+            tokens = pad([rows[i] for i in batch], longest).to(device)
+            places = torch.arange(1, longest)
+            counts = (places < ends) & (places >= ends - scored[batch, None])
+            hidden, counts = model.hidden(tokens), counts.to(device)
+            means[batch] = mean_of_counted(model, hidden, tokens, counts).cpu()
+    return means
+
+
+def mean_of_counted(
+    model: LanguageModel, hidden: Tensor, tokens: Tensor, counts: Tensor
+) -> Tensor:
+    """Return the mean log-probability of each row's tokens that count (b,), in nats.
+
+    Shapes: hidden (b, t, c), tokens (b, t); counts (b, t - 1) says of each token from
+    the second on whether it counts. Logits are computed for these alone.
+
+    >>> from gptcourse.models.gpt import GPT, GPTConfig
+    >>> model = GPT(GPTConfig(n_vocab=4, n_ctx=3, n_embd=2, n_head=1, n_layer=1))
+    >>> same = torch.zeros(1, 3, 2)  # all logits 0, all four tokens equally likely
+    >>> counts = torch.tensor([[True, False]])
+    >>> mean_of_counted(model, same, torch.tensor([[0, 1, 2]]), counts).exp().item()
+    0.25
+    """
+    row, place = counts.nonzero(as_tuple=True)
+    logits = model.logits(hidden[row, place])
+    found = -F.cross_entropy(logits, tokens[row, place + 1], reduction="none")
+    sums = found.new_zeros(len(tokens)).index_add(0, row, found)
+    return sums / counts.sum(dim=1)
+
+
+def _split(
+    tokenizer: Encoder, texts: Sequence[str], contexts: Sequence[str] | None
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the tokens of each text that are read, and those that are scored."""
+    if not texts:
+        raise ValueError("no text to score; give at least one")
+    encode = cache(tokenizer.encode)  # a context stands before each of its endings
+    scored = [encode(text) for text in texts]
     if contexts is None:
-        parts = [_first_apart(tokenizer.encode(text)) for text in texts]
+        read, scored = [one[:1] for one in scored], [one[1:] for one in scored]
     else:
-        parts = [
-            (tokenizer.encode(context), tokenizer.encode(text))
-            for context, text in zip(contexts, texts, strict=True)
-        ]
-    return _mean_log_probabilities(model, parts)
+        read = [encode(context) for context in contexts]
+    for number, (before, after) in enumerate(zip(read, scored, strict=True)):
+        if not before or not after:
+            raise ValueError(
+                f"text {number} has {len(before)} tokens to read and {len(after)} to "
+                "score; it needs one of each"
+            )
+    return read, scored
 
 
 def choose_by_ending(
@@ -60,11 +109,11 @@ def choose_by_ending(
 
     Source: GPT-1, §5 (RACE).
     """
-    parts = []
-    for context, *endings in (example.texts for example in examples):
-        read = tokenizer.encode(context)
-        parts.append([(read, tokenizer.encode(f" {ending}")) for ending in endings])
-    return _best_of(model, parts)
+    choices = [
+        [(example.texts[0], f" {ending}") for ending in example.texts[1:]]
+        for example in examples
+    ]
+    return _likeliest(model, tokenizer, choices)
 
 
 def choose_by_substitution(
@@ -75,68 +124,29 @@ def choose_by_substitution(
     """Return the number of the candidate that fits best into each blank (n,).
 
     A blank is (text before, candidates, text after). A candidate's score is the mean
-    token log-probability of the text after it, the candidate standing in its place;
-    its own probability does not count, so a rare name has no handicap.
+    token log-probability of the text after it; its own probability does not count, so
+    a rare name has no handicap.
 
     Source: GPT-1, §5 (Winograd schemas).
     """
-    parts = []
-    for before, candidates, after in blanks:
-        rest = tokenizer.encode(after)
-        parts.append(
-            [(tokenizer.encode(before + candidate), rest) for candidate in candidates]
-        )
-    return _best_of(model, parts)
+    choices = [
+        [(before + candidate, after) for candidate in candidates]
+        for before, candidates, after in blanks
+    ]
+    return _likeliest(model, tokenizer, choices)
 
 
-def choose_by_word(
+def _likeliest(
     model: LanguageModel,
     tokenizer: Encoder,
-    texts: Sequence[str],
-    cue: str,
-    words: Sequence[str],
+    choices: Sequence[Sequence[tuple[str, str]]],
 ) -> Tensor:
-    """Return the number of the word that is likeliest after each text and the cue (n,).
-
-    Only the words given are compared, by their first token: GPT-1 appends "very" to a
-    review and compares "positive" with "negative". Give cue and words their spaces.
-
-    Raises: ValueError for words that begin with the same token.
-    Source: GPT-1, §5 (SST-2).
-    """
-    first = [tokenizer.encode(word)[0] for word in words]
-    if len(set(first)) < len(first):
-        raise ValueError(
-            f"words {list(words)} begin with tokens {first}; compare words that differ "
-            "from their first token on"
-        )
-    n_ctx = model.config.n_ctx
-    prompts = [tokenizer.encode(text + cue)[-n_ctx:] for text in texts]
-    chosen = torch.empty(len(prompts), dtype=torch.long)
-    with frozen(model):
-        for batch, rows, ends in _batches(model, prompts):
-            numbers = torch.arange(len(rows), device=rows.device)
-            last = model.hidden(rows)[numbers, ends]
-            chosen[batch] = model.logits(last)[:, first].argmax(dim=1).cpu()
-    return chosen
-
-
-def best_threshold(scores: Tensor, labels: Tensor) -> float:
-    """Return the threshold that splits scores (n,) into labels 0 and 1 (n,) best.
-
-    A score above it stands for 1. Choose it on validation examples.
-
-    >>> best_threshold(torch.tensor([-3.0, -2.0, -1.0]), torch.tensor([0, 1, 1]))
-    -2.5
-    """
-    ordered, order = scores.double().sort()
-    sign = 2 * labels[order] - 1
-    # Right answers gained when the threshold moves up past each score.
-    gained = torch.cat([sign.new_zeros(1), (-sign).cumsum(0)])
-    gained[1:-1][ordered[1:] == ordered[:-1]] = -len(sign)  # nothing lies between
-    place = int(gained.argmax())
-    edges = [ordered[0] - 1, *ordered, ordered[-1] + 1]
-    return float((edges[place] + edges[place + 1]) / 2)
+    """Return which (context, text) of each group has the highest score (n,)."""
+    contexts = [context for group in choices for context, _ in group]
+    texts = [text for group in choices for _, text in group]
+    scores = mean_log_probability(model, tokenizer, texts, contexts)
+    groups = scores.split([len(group) for group in choices])
+    return torch.stack([group.argmax() for group in groups])
 
 
 def share_right(chosen: Tensor, examples: Sequence[Example]) -> float:
@@ -147,66 +157,3 @@ def share_right(chosen: Tensor, examples: Sequence[Example]) -> float:
     """
     labels = torch.tensor([example.label for example in examples])
     return (chosen == labels).float().mean().item()
-
-
-Tokens = list[int]
-_Parts = tuple[Tokens, Tokens]
-
-
-def _first_apart(tokens: Tokens) -> _Parts:
-    return tokens[:1], tokens[1:]
-
-
-def _best_of(model: LanguageModel, parts: Sequence[Sequence[_Parts]]) -> Tensor:
-    """Return the place of the highest score in each group (n,)."""
-    scores = _mean_log_probabilities(model, list(chain.from_iterable(parts)))
-    edges = accumulate(map(len, parts), initial=0)
-    return torch.stack([scores[a:b].argmax() for a, b in pairwise(edges)])
-
-
-def _mean_log_probabilities(model: LanguageModel, parts: Sequence[_Parts]) -> Tensor:
-    """Return the mean log-probability of each second part after the first (n,)."""
-    for number, (context, text) in enumerate(parts):
-        if not context or not text:
-            raise ValueError(
-                f"text {number} has {len(context)} tokens to read and {len(text)} to "
-                "score; it needs one of each"
-            )
-    n_ctx = model.config.n_ctx
-    sequences = [(context + text)[-n_ctx:] for context, text in parts]
-    scored = torch.tensor(
-        [
-            min(len(text), len(sequence) - 1)
-            for (_, text), sequence in zip(parts, sequences, strict=True)
-        ]
-    )
-    means = torch.empty(len(parts))
-    with frozen(model):
-        for batch, rows, ends in _batches(model, sequences):
-            tails = scored[batch].to(rows.device)
-            means[batch] = _tail_means(model, rows, ends, tails)
-    return means
-
-
-def _tail_means(
-    model: LanguageModel, tokens: Tensor, ends: Tensor, scored: Tensor
-) -> Tensor:
-    """Return the mean log-probability of each row's last `scored` tokens (b,)."""
-    places = torch.arange(1, tokens.shape[1], device=tokens.device)
-    chosen = (places <= ends[:, None]) & (places > (ends - scored)[:, None])
-    row, place = chosen.nonzero(as_tuple=True)
-    logits = model.logits(model.hidden(tokens)[row, place])
-    targets = tokens[row, place + 1, None]
-    found = logits.log_softmax(dim=-1).gather(1, targets)[:, 0]
-    return (found.new_zeros(len(tokens)).index_add(0, row, found) / scored).cpu()
-
-
-def _batches(
-    model: LanguageModel, sequences: Sequence[Tokens]
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield (indices, tokens (b, t), last places (b,)), similar lengths together."""
-    device = model.wte.weight.device
-    lengths = torch.tensor([len(sequence) for sequence in sequences])
-    for batch in by_length(torch.arange(len(sequences)), lengths, _BATCH_SIZE):
-        rows = pad([sequences[i] for i in batch], int(lengths[batch].max()))
-        yield batch, rows.to(device), (lengths[batch] - 1).to(device)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gptcourse.tasks.labelled import Example, LabelledSet
+from gptcourse.tasks.labelled import Example, Kind, LabelledSet
 
 
 def made(kind="classification", labels=("glad", "sad"), **parts):
@@ -16,6 +16,16 @@ def made(kind="classification", labels=("glad", "sad"), **parts):
 def test_a_blind_guess_is_right_once_in_as_many_as_there_are_labels():
     assert made().chance == 0.5
     assert made(labels=("a", "b", "c")).chance == pytest.approx(1 / 3)
+
+
+def test_the_kinds_are_those_of_figure_1_and_equal_their_names():
+    assert list(Kind) == [
+        "classification",
+        "entailment",
+        "similarity",
+        "multiple_choice",
+    ]
+    assert made("entailment") == made(Kind.ENTAILMENT)
 
 
 def test_an_unknown_kind_is_refused():

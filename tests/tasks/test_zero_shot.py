@@ -8,11 +8,10 @@ from gptcourse.models.gpt import GPT, GPTConfig
 from gptcourse.tasks import zero_shot
 from gptcourse.tasks.labelled import Example
 from gptcourse.tasks.zero_shot import (
-    best_threshold,
     choose_by_ending,
     choose_by_substitution,
-    choose_by_word,
     mean_log_probability,
+    mean_of_counted,
     share_right,
 )
 from gptcourse.tokenizers.characters import ByteTokenizer
@@ -63,39 +62,67 @@ def test_what_does_not_fit_loses_its_beginning():
     checks.close(found, [expected], "scores", 1e-4)
 
 
-def test_the_ending_with_the_highest_mean_is_chosen():
+def test_of_a_text_longer_than_the_context_the_last_tokens_are_scored():
+    model = small(n_ctx=8)
+    found = mean_log_probability(model, BYTES, ["cd text of many tokens"], ["ab"])
+    # Of the last eight tokens the first is only read.
+    checks.close(found, [by_hand(model, "y", " tokens")], "scores", 1e-4)
+
+
+CONTEXTS = ("Tom lost.", "The cup", "A", "Mia won the race")
+ENDINGS = ("he cried", "it was fun!", "no", "old men fell", "yes, very much")
+
+
+def likeliest(model, groups):
+    """The place of the highest score by hand in each group of (context, text)."""
+    scores = [[by_hand(model, *pair) for pair in group] for group in groups]
+    return [one.index(max(one)) for one in scores]
+
+
+def test_the_ending_with_the_highest_mean_after_a_space_is_chosen():
     model = small()
-    example = Example(("Tom lost.", "He cried.", "It was fun!", "No"), 0)
-    scores = [by_hand(model, "Tom lost.", f" {end}") for end in example.texts[1:]]
-    chosen = choose_by_ending(model, BYTES, [example, example])
-    assert chosen.tolist() == [scores.index(max(scores))] * 2
+    letters = tuple("abcdefgh")  # so short that the space matters
+    examples = [Example((context, *letters), 0) for context in CONTEXTS]
+    pairs = [[(context, f" {end}") for end in letters] for context in CONTEXTS]
+    expected = likeliest(model, pairs)
+    assert choose_by_ending(model, BYTES, examples).tolist() == expected
+    unspaced = [[(context, end) for end in letters] for context in CONTEXTS]
+    assert expected != likeliest(model, unspaced), "the space makes no difference"
 
 
 def test_a_substitution_is_judged_by_the_rest():
     model = small()
-    blank = ("The ", ["cup", "ball", "old man"], " fell.")
-    scores = [by_hand(model, f"The {word}", " fell.") for word in blank[1]]
-    chosen = choose_by_substitution(model, BYTES, [blank])
-    assert chosen.tolist() == [scores.index(max(scores))]
-
-
-def test_only_the_words_given_are_compared():
-    model, texts = small(), ["A fine film.", "Dull, and too long."]
-    chosen = choose_by_word(model, BYTES, texts, " very ", ["positive", "negative"])
-    for text, number in zip(texts, chosen, strict=True):
-        with torch.no_grad():
-            logits = model(torch.tensor([BYTES.encode(f"{text} very ")]))[0, -1]
-        assert number == (logits[ord("n")] > logits[ord("p")]).int()
-
-
-def test_words_with_the_same_first_token_are_refused():
-    with pytest.raises(ValueError, match="begin with tokens \\[112, 112\\]"):
-        choose_by_word(small(), BYTES, ["A."], " very ", ["positive", "poor"])
+    blanks = [(f"{context} ", ENDINGS, " fell.") for context in CONTEXTS]
+    rest = [
+        [(before + word, after) for word in words] for before, words, after in blanks
+    ]
+    expected = likeliest(model, rest)
+    assert choose_by_substitution(model, BYTES, blanks).tolist() == expected
+    whole = [
+        [(before, word + after) for word in words] for before, words, after in blanks
+    ]
+    assert expected != likeliest(model, whole), "the candidate makes no difference"
 
 
 def test_a_text_of_one_token_has_nothing_to_score():
     with pytest.raises(ValueError, match="text 1 has 1 tokens to read and 0 to score"):
         mean_log_probability(small(), BYTES, ["Yes", "I"])
+
+
+def test_nothing_to_score_is_refused():
+    with pytest.raises(ValueError, match="no text to score; give at least one"):
+        choose_by_ending(small(), BYTES, [])
+
+
+def test_only_what_counts_is_averaged():
+    model, tokens = small(), torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]])
+    counts = torch.tensor([[True, False, True], [False, True, False]])
+    with torch.no_grad():
+        hidden = model.hidden(tokens)
+        found = mean_of_counted(model, hidden, tokens, counts)
+        logs = model(tokens).log_softmax(dim=-1)
+    first = (logs[0, 0, 2] + logs[0, 2, 4]) / 2
+    checks.close(found, torch.stack([first, logs[1, 1, 7]]), "means", 1e-5)
 
 
 def test_the_model_is_left_in_its_mode_and_without_gradients():
@@ -111,18 +138,6 @@ def test_many_texts_are_scored_as_few(monkeypatch):
     expected = mean_log_probability(model, BYTES, texts)
     monkeypatch.setattr(zero_shot, "_BATCH_SIZE", 2)
     checks.close(mean_log_probability(model, BYTES, texts), expected, "scores")
-
-
-def test_the_best_threshold_parts_what_can_be_parted():
-    scores = torch.tensor([-1.0, -3.0, -2.0, -4.0])
-    assert best_threshold(scores, torch.tensor([1, 0, 1, 0])) == -2.5
-    assert best_threshold(scores, torch.tensor([1, 1, 1, 1])) < -4
-    assert best_threshold(scores, torch.tensor([0, 0, 0, 0])) > -1
-
-
-def test_no_threshold_lies_between_equal_scores():
-    scores, labels = torch.tensor([-1.0, -1.0, -2.0]), torch.tensor([1, 0, 0])
-    assert best_threshold(scores, labels) == -1.5
 
 
 def test_the_share_right_by_hand():

@@ -8,11 +8,16 @@ import torch
 
 from gptcourse.corpora.stories.world import description, world_of
 from gptcourse.tasks import stories
+from gptcourse.tasks.labelled import Kind
 
 
 @pytest.fixture(scope="module")
 def sets():
     return stories.story_tasks(1200, 6, 600, seed=1)
+
+
+def test_there_is_one_task_of_each_kind(sets):
+    assert sorted(made.kind for made in sets.values()) == sorted(Kind)
 
 
 def words(text):
