@@ -33,14 +33,13 @@ class Fact:
     note: str = ""
 
     @property
-    def figure(self):
+    def figure(self) -> str:
         """The value with its unit, as text: "18.4 perplexity"."""
-        number = isinstance(self.value, (int, float))
-        text = _number(self.value) if number else self.value
-        return f"{text} {self.unit}".rstrip()
+        kind = {int: ",", float: ",.10g"}.get(type(self.value), "")
+        return f"{self.value:{kind}} {self.unit}".rstrip()
 
     @property
-    def cite(self):
+    def cite(self) -> str:
         """The paper and the place in it: "GPT-1, T5"."""
         return f"{self.paper}, {self.place}"
 
@@ -48,14 +47,7 @@ class Fact:
         return f"{self.figure} ({self.cite})"
 
 
-def _number(value):
-    if isinstance(value, int):
-        return f"{value:,}"
-    short = f"{value:g}"
-    return short if float(short) == value else f"{value:.10g}"
-
-
-def fact(key):
+def fact(key) -> Fact:
     """The fact with this key.
 
     Raises KeyError with near keys for an unknown one.
@@ -73,7 +65,7 @@ def fact(key):
     raise KeyError(f"no fact {key!r}; {hint}")
 
 
-def every_key():
+def every_key() -> list[str]:
     """Every key, sorted.
 
     >>> "gpt1.t5.no_pretraining" in every_key()

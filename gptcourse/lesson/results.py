@@ -2,8 +2,8 @@
 
 Exact values are printed plainly and compared strictly when the notebooks are tested.
 Everything that differs from machine to machine carries a mark: `≈` stands before a
-measured number, a bar before every line of a generated text. The tests mask what
-follows a mark, and only that.
+measured number and its spread, a bar before every line of a generated text. The tests
+mask what follows a mark, and only that.
 """
 
 import html
@@ -12,14 +12,24 @@ import math
 import os
 import sys
 import textwrap
+from dataclasses import dataclass
+
+import torch
+from IPython.display import display
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
 
 MARK = "≈"
 BAR = "│"
 SAMPLE_WIDTH = 84
+# Ink and paper both, for a reader's theme may be dark; and the font, for static pages.
+CODE_LOOK = "font-family:monospace;color:#000;background:#f8f8f8;padding:0.5em"
+LEFT, RIGHT = 'style="text-align:left"', 'style="text-align:right"'
 KEPT_JOINERS = "\u200c\u200d"  # parts of Persian words and of emoji, not layout
 
 
-def seed():
+def seed() -> int:
     """The seed of this run: the environment's `GPTCOURSE_SEED`, or 0.
 
     Raises ValueError when the variable holds no whole number from 0 up.
@@ -35,7 +45,7 @@ def seed():
     return int(text)
 
 
-def generator(offset=0, device="cpu"):
+def generator(offset=0) -> torch.Generator:
     """A fresh `torch.Generator`, seeded with `seed()` and `offset`.
 
     Different offsets give independent streams within one notebook.
@@ -44,20 +54,27 @@ def generator(offset=0, device="cpu"):
     >>> first.initial_seed() == again.initial_seed()
     True
     """
-    import torch  # here, so that `import gptcourse.results` stays fast
-
-    return torch.Generator(device).manual_seed(1_000_003 * seed() + offset)
+    return torch.Generator().manual_seed(1_000_003 * seed() + offset)
 
 
-def approx(value, digits=3):
+def approx(value, digits=3, spread=None) -> str:
     """A measured number as marked text, to `digits` significant digits.
+
+    `spread` is what it varies by (a standard deviation or error), written to 2 digits.
 
     >>> approx(3.4142), approx(1234567), approx(0.0000123), approx(-0.5)
     ('≈ 3.41', '≈ 1,230,000', '≈ 1.23e-05', '≈ -0.500')
+    >>> approx(76.49, spread=8.06)
+    '≈ 76.5 ± 8.1'
     """
     if digits < 1:
         raise ValueError(f"digits is {digits}: a number needs at least 1 digit")
-    return f"{MARK} {_significant(float(value), digits)}"
+    text = f"{MARK} {_significant(float(value), digits)}"
+    if spread is None:
+        return text
+    if spread < 0:
+        raise ValueError(f"the spread is {float(spread):g}: it cannot be below 0")
+    return f"{text} ± {_significant(float(spread), 2)}"
 
 
 def _significant(number, digits):
@@ -70,18 +87,20 @@ def _significant(number, digits):
     return f"{float(scientific):,.{max(digits - 1 - exponent, 0)}f}"
 
 
-def measured(name, value, unit="", digits=3):
+def measured(name, value, unit="", digits=3, spread=None) -> None:
     """Print a measured figure with its unit, marked as differing between machines.
 
-    `value` is a number or a tensor of one element.
+    `value` and `spread` are numbers or tensors of one element.
 
     >>> measured("validation loss", 3.4142, unit="nats/token")
     validation loss ≈ 3.41 nats/token
+    >>> measured("accuracy", 76.49, "%", spread=8.06)
+    accuracy ≈ 76.5 ± 8.1 %
     """
-    print(f"{name} {approx(value, digits)} {unit}".rstrip())
+    print(f"{name} {approx(value, digits, spread)} {unit}".rstrip())
 
 
-def claim(text, holds):
+def claim(text, holds) -> None:
     """Print a claim that holds; raise AssertionError for one that does not.
 
     `holds` is a truth value: a bool, or a tensor or array of one bool. A number is
@@ -98,7 +117,7 @@ def claim(text, holds):
     print(f"✓ {text}")
 
 
-def sample(text, title="sample"):
+def sample(text, title="sample") -> None:
     """Print generated text so that tests compare only that there is one.
 
     Characters that would move the cursor or hide are shown as escapes.
@@ -107,9 +126,12 @@ def sample(text, title="sample"):
     greedy:
     │ to be\\r or not
     """
-    lines = [piece for line in text.split("\n") for piece in _wrap(_visible(line))]
     print(f"{title}:")
-    print("\n".join(f"{BAR} {line}".rstrip() for line in lines))
+    for line in text.split("\n"):
+        visible = _visible(line)
+        pieces = textwrap.wrap(visible, SAMPLE_WIDTH, drop_whitespace=False)
+        for piece in pieces or [""]:
+            print(f"{BAR} {piece}".rstrip())
 
 
 def _visible(line):
@@ -121,56 +143,40 @@ def _visible(line):
     )
 
 
-def _wrap(line):
-    pieces = textwrap.wrap(line, SAMPLE_WIDTH, drop_whitespace=False)
-    return pieces or [""]
-
-
+@dataclass(repr=False)
 class Shown:
-    """One output in several forms; `IPython.display.display` picks the best."""
+    """One output as plain text and as HTML: `display` picks what a page can show."""
 
-    def __init__(self, plain, **forms):
-        """`forms` maps a MIME subtype of `text` (html, markdown) to its text."""
-        self.plain = plain
-        self.forms = forms
+    plain: str
+    rich: str
 
     def __repr__(self):
         return self.plain
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        rich = {f"text/{subtype}": text for subtype, text in self.forms.items()}
-        return {"text/plain": self.plain, **rich}
+    def _repr_html_(self):
+        return self.rich
 
 
-def _display(shown):
-    from IPython.display import display
-
-    display(shown)
-
-
-def source(obj):
+def source(obj) -> None:
     """Show the source of a function, class or module of the package, highlighted.
 
     The stored output changes when the package does, so a notebook cannot show stale
     code. Raises TypeError for what has no Python source.
 
     >>> source(seed)  # doctest: +ELLIPSIS
-    def seed():
+    def seed() -> int:
         ...
         return int(text)
     """
     code = textwrap.dedent(inspect.getsource(obj)).rstrip()
-    fence = "```"
-    while fence in code:
-        fence += "`"
     home = obj if inspect.ismodule(obj) else sys.modules[obj.__module__]
-    name = getattr(obj, "__qualname__", "")
-    where = f"{home.__name__}.{name}".rstrip(".")
-    markdown = f"`{where}`\n\n{fence}python\n{code}\n{fence}"
-    _display(Shown(code, markdown=markdown))
+    where = f"{home.__name__}.{getattr(obj, '__qualname__', '')}".rstrip(".")
+    look = HtmlFormatter(noclasses=True, prestyles=CODE_LOOK)
+    coloured = highlight(code, PythonLexer(), look)
+    display(Shown(code, f"<code>{html.escape(where)}</code>\n{coloured}"))
 
 
-def table(rows, columns):
+def table(rows, columns) -> None:
     """Show a table; a cell is text, a whole number or a fact of a paper.
 
     A float is refused with TypeError: a measured one goes through `approx`, an exact
@@ -189,7 +195,7 @@ def table(rows, columns):
             )
     # No padding: the width of a measured number would move the cells after it.
     plain = "\n".join(" | ".join(line) for line in [list(columns), *texts])
-    _display(Shown(plain, html=_html_table(texts, columns)))
+    display(Shown(plain, _html_table(texts, columns)))
 
 
 def _cell(value):
@@ -202,12 +208,10 @@ def _cell(value):
 
 def _html_table(texts, columns):
     head = "".join(
-        f'<th scope="col" style="text-align:left">{html.escape(name)}</th>'
-        for name in columns
+        f'<th scope="col" {LEFT}>{html.escape(name)}</th>' for name in columns
     )
-    body = "\n".join(
-        "<tr>" + "".join(_html_cell(text) for text in row) + "</tr>" for row in texts
-    )
+    rows = ["".join(map(_html_cell, row)) for row in texts]
+    body = "\n".join(f"<tr>{cells}</tr>" for cells in rows)
     return (
         f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     )
@@ -215,11 +219,10 @@ def _html_table(texts, columns):
 
 def _html_cell(text):
     number = text[:1].isdecimal() or text.startswith((MARK, "-"))
-    align = "right" if number else "left"
-    return f'<td style="text-align:{align}">{html.escape(text)}</td>'
+    return f"<td {RIGHT if number else LEFT}>{html.escape(text)}</td>"
 
 
-def paper_and_here(rows):
+def paper_and_here(rows) -> None:
     """Show the paper's figures beside ours: the table "Paper and here".
 
     A row is (what, paper, here, why): `paper` is a `papers.Fact` or several in a tuple,

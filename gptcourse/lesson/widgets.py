@@ -23,9 +23,10 @@ BOX = (
     "font-family:monospace;text-align:center;vertical-align:top;white-space:pre;"
 )
 TRIAL_STEPS = 3  # of a growing text: enough to meet an error of its settings
+ODD_TEXT = "Ünïcode & <tags> " * 20
 
 
-def slider(low, high, step, value, label):
+def slider(low, high, step, value, label) -> ipywidgets.Widget:
     """A slider from `low` to `high`: whole numbers if all four are whole.
 
     >>> slider(1, 50, 1, 10, "top k").value
@@ -33,18 +34,12 @@ def slider(low, high, step, value, label):
     """
     whole = all(isinstance(number, int) for number in (low, high, step, value))
     kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
-    return kind(
-        value=value,
-        min=low,
-        max=high,
-        step=step,
-        continuous_update=False,
-        **_looks(label),
-    )
+    look = {"continuous_update": False, **_looks(label)}
+    return kind(value=value, min=low, max=high, step=step, **look)
 
 
-def choice(options, value, label):
-    """A menu of `options`: texts or numbers, or pairs of a text and its value.
+def choice(options, value, label) -> ipywidgets.Widget:
+    """A menu of `options`: texts or numbers.
 
     >>> choice(["greedy", "sampled"], "greedy", "how").value
     'greedy'
@@ -52,7 +47,7 @@ def choice(options, value, label):
     return ipywidgets.Dropdown(options=options, value=value, **_looks(label))
 
 
-def text(value, label):
+def text(value, label) -> ipywidgets.Widget:
     """A line of text; it counts as changed when the reader presses Enter or leaves it.
 
     >>> text("The function", "prompt").value
@@ -61,7 +56,7 @@ def text(value, label):
     return ipywidgets.Text(value, **_looks(label), continuous_update=False)
 
 
-def toggle(value, label):
+def toggle(value, label) -> ipywidgets.Widget:
     """A box to tick.
 
     >>> toggle(True, "mask").value
@@ -74,51 +69,52 @@ def _looks(label):
     return {"description": label, "style": WIDE_LABELS, "layout": LAYOUT}
 
 
-def ends(control):
+def ends(control) -> tuple:
     """The two extreme values of a control: what a test tries.
 
     >>> ends(slider(0.0, 2.0, 0.1, 1.0, "temperature"))
     (0.0, 2.0)
     """
-    if isinstance(control, (ipywidgets.IntSlider, ipywidgets.FloatSlider)):
-        return control.min, control.max
-    if isinstance(control, ipywidgets.Dropdown):
-        values = [one[1] if isinstance(one, tuple) else one for one in control.options]
-        return values[0], values[-1]
-    if isinstance(control, ipywidgets.Checkbox):
+    if hasattr(control, "options"):
+        return control.options[0], control.options[-1]
+    if isinstance(control.value, bool):
         return False, True
-    if isinstance(control, ipywidgets.Text):
-        return "", "Ünïcode & <tags> " * 20
-    raise TypeError(f"{type(control).__name__} is no control of a panel")
+    if isinstance(control.value, str):
+        return "", ODD_TEXT
+    return control.min, control.max
 
 
 class Panel(ipywidgets.VBox):
     """Controls, perhaps a button, and one view whose `value` is the HTML seen."""
 
-    def __init__(self, controls, trial, button=None):
-        """`trial(**state)` does once what the panel does, and shows nothing."""
+    def __init__(self, controls, stream, button=None):
+        """`stream(**state)` yields what the view shows, one HTML after the other."""
         self.controls = controls
-        self.trial = trial
+        self.stream = stream
         self.button = button
         self.view = ipywidgets.HTML()
         buttons = [] if button is None else [button]
         super().__init__([*controls.values(), *buttons, self.view])
 
-    def state(self):
+    def state(self) -> dict:
         """The controls' values by name."""
         return {name: control.value for name, control in self.controls.items()}
 
-    def states_at_ends(self):
-        """Yield states with one control at an end and the others as they are."""
+    def refresh(self) -> None:
+        """Show what the controls ask for; a ValueError is shown as its one line."""
+        try:
+            for shown in self.stream(**self.state()):
+                self.view.value = shown
+        except ValueError as error:
+            self.view.value = _one_line(error)
+
+    def try_ends(self) -> None:
+        """Try each control at both ends; only a ValueError is taken for an answer."""
         for name, control in self.controls.items():
             for end in ends(control):
-                yield self.state() | {name: end}
-
-    def try_ends(self):
-        """Try every state at an end: a ValueError is an answer, others are raised."""
-        for state in self.states_at_ends():
-            with suppress(ValueError):
-                self.trial(**state)
+                with suppress(ValueError):
+                    stream = self.stream(**self.state() | {name: end})
+                    list(islice(stream, TRIAL_STEPS))
 
     def __repr__(self):
         labels = ", ".join(control.description for control in self.controls.values())
@@ -129,7 +125,7 @@ class Panel(ipywidgets.VBox):
         return super()._repr_mimebundle_(**kwargs) | {"text/plain": repr(self)}
 
 
-def explore(render, *, alt="", **controls):
+def explore(render, *, alt="", **controls) -> Panel:
     """A panel that shows `render(**state)` and shows it anew when a control changes.
 
     `render` is pure: it takes the controls' values by name and returns a matplotlib
@@ -144,22 +140,16 @@ def explore(render, *, alt="", **controls):
     """
 
     def seen(**state):
-        return _picture(render(**state), alt, state)
+        yield _picture(render(**state), alt, state)
 
-    def refresh(_change):
-        try:
-            panel.view.value = seen(**panel.state())
-        except ValueError as error:
-            panel.view.value = _one_line(error)
-
-    panel = Panel(controls, trial=seen)
-    panel.view.value = seen(**panel.state())
+    panel = Panel(controls, seen)
+    panel.view.value = next(seen(**panel.state()))
     for control in controls.values():
-        control.observe(refresh, names="value")
+        control.observe(lambda _change: panel.refresh(), names="value")
     return panel
 
 
-def writer(stream, *, label="Write", **controls):
+def writer(stream, **controls) -> Panel:
     """A panel with a button that shows a text while it grows.
 
     `stream(**state)` yields the text so far, again and again, longer each time. The
@@ -175,26 +165,20 @@ def writer(stream, *, label="Write", **controls):
     True
     """
 
-    def begin(**state):
-        return [_written(grown) for grown in islice(stream(**state), TRIAL_STEPS)]
-
     def write(_button):
         button.disabled = True
         try:
-            for grown in stream(**panel.state()):
-                panel.view.value = _written(grown)
-        except ValueError as error:
-            panel.view.value = _one_line(error)
+            panel.refresh()
         finally:
             button.disabled = False
 
-    button = ipywidgets.Button(description=label, button_style="primary")
+    button = ipywidgets.Button(description="Write", button_style="primary")
     button.on_click(write)
-    panel = Panel(controls, trial=begin, button=button)
+    panel = Panel(controls, lambda **state: map(_written, stream(**state)), button)
     return panel
 
 
-def token_row(texts, ids=()):
+def token_row(texts, ids=()) -> str:
     """HTML of a text cut into tokens: a bordered box a token, its id, if given, below.
 
     Neighbours differ in shade; spaces and ends of lines are visible.
@@ -223,7 +207,7 @@ def _picture(shown, alt, state):
         raise TypeError("a render that returns a Figure needs alt, its text in words")
     data = base64.b64encode(style.png(shown)).decode("ascii")
     words = html.escape(alt.format(**state))
-    width = round(shown.get_figwidth() * style.PIXELS_PER_INCH)
+    width = style.shown_width(shown)
     return (
         f'<img alt="{words}" width="{width}" style="max-width:100%" '
         f'src="data:image/png;base64,{data}"/>'
@@ -231,8 +215,8 @@ def _picture(shown, alt, state):
 
 
 def _written(grown):
-    style = "white-space:pre-wrap;line-height:1.4;max-width:88ch"
-    return f'<pre style="{style}">{html.escape(grown)}</pre>'
+    look = "white-space:pre-wrap;line-height:1.4;max-width:88ch"
+    return f'<pre style="{look}">{html.escape(grown)}</pre>'
 
 
 def _one_line(error):

@@ -1,3 +1,4 @@
+import contextlib
 import io
 import warnings
 
@@ -5,11 +6,11 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from gptcourse.lesson import figures, style
-from gptcourse.training.history import History
 
 TOKENS = ["The", " cat", " sat", "."]
 EVEN = np.tril(np.ones((4, 4))) / np.arange(1, 5)[:, None]
@@ -18,16 +19,12 @@ EVEN = np.tril(np.ones((4, 4))) / np.arange(1, 5)[:, None]
 def every_figure():
     rng = np.random.default_rng(0)
     line = ([1, 2, 4], [3.0, 2.0, 1.5])
-    record = History(
-        step=[1, 2], loss=[4.0, 3.0], validation_step=[2], validation_loss=[3.5]
-    )
     return {
         "curves": figures.curves(
             {"a": line, "b": (*line, [0.1] * 3)}, x_label="context [tokens]",
             y_label="loss [nats]", title="It falls", log_x=True, log_y=True,
             reference=("chance", 4.0),
         ),
-        "history": figures.history(record, title="It falls", reference=("ln v", 5)),
         "bars": figures.bars(
             {"ours": {"x": 1, "y": 2}, "theirs": {"x": 2, "y": 1}}, y_label="score [%]",
             title="A draw", errors={"ours": {"x": 0.1, "y": 0.2},
@@ -41,19 +38,13 @@ def every_figure():
         "attention_map": figures.attention_map(EVEN, TOKENS, title="Evenly"),
         "attention_heads": figures.attention_heads([EVEN] * 5, TOKENS, title="Alike"),
         "scatter_map": figures.scatter_map(
-            rng.normal(size=(3, 2)), ["a", " b", "語$"], x_label="first",
-            y_label="second", title="Near", groups=["x", "y", "x"],
+            rng.normal(size=(3, 2)), ["a", " b", "語$"], ["x", "y", "x"],
+            x_label="first", y_label="second", title="Near",
         ),
         "token_boxes": figures.token_boxes(
             {"long": [" read", "ing$", "語\n"] * 12, "short": ["a"]}, title="Cut"
         ),
     }  # fmt: skip
-
-
-def title_of(figure):
-    if figure.get_suptitle():
-        return figure.get_suptitle()
-    return figure.axes[0].get_title(loc="left")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +60,7 @@ def drawn():
 def test_every_figure_has_its_title_and_draws_without_a_warning(drawn):
     for name, (figure, data) in drawn[0].items():
         assert isinstance(figure, Figure), name
-        assert title_of(figure), name
+        assert figure.get_suptitle(), name
         assert data.startswith(b"\x89PNG"), name
 
 
@@ -89,13 +80,191 @@ def test_making_figures_changes_no_global_setting(drawn):
     assert before == after
 
 
-def test_a_users_own_style_does_not_change_a_figure():
-    def draw():
-        return style.png(every_figure()["bars"])
+READERS = {
+    "a dark style": mpl.style.library["dark_background"],
+    "LaTeX": {"text.usetex": True},
+    "large letters": {"font.size": 24},
+    "red letters": {"text.color": "red"},
+    "a wobbly hand": {"path.sketch": (3, 100, 2)},
+    "dark axes": {"axes.facecolor": "black"},
+    "blurred files": {"savefig.dpi": 20, "savefig.bbox": "tight"},
+    "another layout": {"figure.autolayout": True},
+    "no formulas": {"text.parse_math": False},
+}
 
-    plain = draw()
-    with mpl.rc_context({"axes.facecolor": "black", "font.size": 20}):
-        assert draw() == plain
+
+@pytest.mark.parametrize("theirs", READERS.values(), ids=READERS.keys())
+def test_a_readers_own_style_changes_no_picture(drawn, theirs):
+    with mpl.rc_context(theirs):
+        made = every_figure()
+        for name in ("curves", "token_boxes"):
+            assert style.png(made[name]) == drawn[0][name][1], name
+
+
+# What a setting may be changed to: the first of these that it takes and is not.
+OTHERS = [True, False, 17, 0.3, "red", "right", "bottom", "center", "large", "serif",
+          "--", "x", "both", "minor", "log", "nearest", "magma", [3, 3]]  # fmt: skip
+NOT_OF_PICTURES = {"backend", "date.epoch", "interactive", "toolbar", "timezone"}
+
+
+def another_value(key):
+    for value in OTHERS:
+        with warnings.catch_warnings(), contextlib.suppress(Exception):
+            warnings.simplefilter("error")
+            with mpl.rc_context({key: value}):
+                if mpl.rcParams[key] != mpl.rcParamsDefault[key]:
+                    return value
+    return None
+
+
+def test_no_other_setting_of_the_reader_changes_a_picture(drawn):
+    others = {key: another_value(key) for key in {*mpl.rcParams} - NOT_OF_PICTURES}
+    theirs = {key: value for key, value in others.items() if value is not None}
+    assert len(theirs) > 250
+    keys = sorted(theirs)
+    np.random.default_rng(0).shuffle(keys)
+    for some in (keys[:120], keys[120:]):
+        with mpl.rc_context({key: theirs[key] for key in some}):
+            for name, figure in every_figure().items():
+                assert style.png(figure) == drawn[0][name][1], (name, some)
+
+
+def test_a_figure_made_by_us_and_saved_by_a_reader_is_in_our_style():
+    def saved(figure, draw):
+        file = io.BytesIO()
+        draw(figure, file)
+        return file.getvalue()
+
+    def save(figure, file):
+        figure.savefig(file, format="png")
+
+    def as_a_notebook_shows_it(figure, file):
+        FigureCanvasAgg(figure).print_figure(file, dpi=90, facecolor="white")
+
+    for draw in (save, as_a_notebook_shows_it):
+        plain = saved(every_figure()["heatmap"], draw)
+        with mpl.rc_context({"savefig.facecolor": "black", "path.snap": False}):
+            assert saved(every_figure()["heatmap"], draw) == plain
+
+
+LONG = "a name far longer than anybody would write, with all that belongs to it in it"
+WIDE = "W" * 140
+ODD = ["supercalifragilisticexpialidocious" * 3, WIDE, " ", "語" * 9, "$x_$", "\n\n"]
+LABELS = {"x_label": LONG, "y_label": LONG, "title": f"{LONG}, {WIDE}"}
+LINE = ([1, 2, 4], [3.0, 2.0, 1.5])
+LOOKS = np.tril(np.ones((6, 6))) / np.arange(1, 7)[:, None]
+AWKWARD = {
+    "the legend of notebook 02": lambda: figures.curves(
+        {f"{n} of 4 heads removed": LINE for n in (0, 1, 2, 4)}, x_label="position",
+        y_label="loss [nats/token]", title="It falls",
+        reference=("nothing known: ln 32", 3),
+    ),
+    "seven long names": lambda: figures.curves(
+        {f"{n} {LONG}": LINE for n in range(7)}, reference=(WIDE, 1), **LABELS
+    ),
+    "names full of dollars": lambda: figures.curves(
+        {"$_$": LINE, "$^$": LINE}, **LABELS
+    ),
+    "many decades": lambda: figures.curves(
+        {"a": ([1, 123_456_789], [1e-30, 1e30])}, log_x=True, log_y=True, **LABELS
+    ),
+    "groups of bars": lambda: figures.bars(
+        {f"{n} {LONG}": {f"{m} {LONG}": m for m in range(5)} for n in range(3)},
+        y_label=LONG, title=WIDE, reference=(LONG, 2),
+    ),
+    "many bars": lambda: figures.bars(
+        {f"documentation {n}": 1e9 * n for n in range(24)}, y_label=LONG, title=WIDE
+    ),
+    "bars with one wide name": lambda: figures.bars(
+        {WIDE: 1, "b": 2}, y_label=LONG, title=WIDE
+    ),
+    "long outcomes": lambda: figures.distribution(LOOKS[-1], ODD, title=WIDE),
+    "certainty": lambda: figures.distribution([1.0, 0.0], [WIDE, "b"], title="Certain"),
+    "long ticks": lambda: figures.heatmap(
+        LOOKS * 1e9, x_ticks=ODD, y_ticks=ODD, value_label=LONG, **LABELS
+    ),
+    "many ticks": lambda: figures.attention_map(
+        np.eye(90), ODD * 15, title=WIDE
+    ),
+    "one head": lambda: figures.attention_heads([LOOKS], ODD, title=LONG),
+    "many heads": lambda: figures.attention_heads([LOOKS] * 11, ODD, title=WIDE),
+    "points": lambda: figures.scatter_map(
+        np.eye(6)[:, :2], ODD, [f"{n} {LONG}" for n in range(6)], **LABELS
+    ),
+    "boxes": lambda: figures.token_boxes({LONG * 2: ODD * 4, WIDE: [WIDE]}, title=LONG),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", AWKWARD.values(), ids=AWKWARD.keys())
+def test_no_text_is_cut_off_however_awkward(make):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert style.cut_off(make()) == []
+
+
+@pytest.mark.parametrize("name", every_figure())
+def test_no_text_of_an_ordinary_figure_is_cut_off(name):
+    assert style.cut_off(every_figure()[name]) == []
+
+
+def test_a_figure_with_a_text_cut_off_is_not_shown(monkeypatch):
+    figure = every_figure()["curves"]
+    figure.axes[0].text(1.02, 0.5, "beside", transform=figure.axes[0].transAxes)
+    figure.text(0.5, -0.1, "below the figure")
+    monkeypatch.setattr(figures, "display", lambda image: pytest.fail("shown"))
+    with pytest.raises(ValueError, match=r"edge: \['below the figure'\]; shorten"):
+        figures.show(figure, alt="Curves.")
+
+
+@pytest.mark.parametrize(
+    ("x", "angle", "whole"),
+    [(0.5, 0, True), (0.98, 0, False), (0.98, 90, True), (-0.02, 90, False)],
+)
+def test_the_box_of_a_text_is_turned_with_it(x, angle, whole):
+    figure = style.new_figure("t", 3)
+    figure.text(x, 0.3, "a label", rotation=angle)
+    assert style.cut_off(figure) == ([] if whole else ["a label"])
+
+
+def test_what_is_not_drawn_is_not_cut_off():
+    figure = style.new_figure("t", 3)
+    figure.text(2, 2, "hidden", visible=False)
+    axes = figure.subplots()
+    axes.set(xlim=(0, 1), xticks=[0, 1, 50])
+    assert style.cut_off(figure) == []
+
+
+def test_a_legend_leaves_the_axes_their_height():
+    def height(names):
+        figure = figures.curves(dict.fromkeys(names, LINE), **LABELS | {"title": "t"})
+        style.cut_off(figure)  # lays it out
+        return figure.axes[0].get_position().height * figure.get_figheight()
+
+    assert height(LONG.split()[:7]) == pytest.approx(height(["a"]), rel=0.1)
+    assert height([f"{n} {LONG}" for n in range(7)]) == pytest.approx(
+        height(["a"]), rel=0.1
+    )
+
+
+def test_text_is_folded_by_its_measured_width_and_nothing_is_lost():
+    for text in (LONG, WIDE, "iiii " * 60, "語" * 9):
+        lines = style.fold(text, inches=2).split("\n")
+        shown = "".join(lines).replace(" ", "")
+        assert shown == text.replace(" ", "").replace("語", "\\u8a9e")
+        figure = Figure(figsize=(9, 9))
+        with style.styled():
+            boxes = [figure.text(0, 0, line).get_window_extent() for line in lines]
+        assert max(box.width for box in boxes) < 2.05 * figure.dpi
+        assert len(lines) < 2 * sum(box.width for box in boxes) / 2 / figure.dpi + 1
+
+
+def test_whole_numbers_close_together_are_ticks_and_others_are_not():
+    def ticks(x):
+        figure = figures.curves({"a": (x, x)}, x_label="x", y_label="y", title="t")
+        return [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
+
+    assert ticks([0, 1, 3]) == ["0", "1", "3"]
+    assert ticks([1, 2, 1000]) != ["1", "2", "1,000"]
 
 
 def test_lines_differ_by_more_than_colour():
@@ -178,7 +347,7 @@ def test_distribution_needs_a_label_for_each_probability():
 def test_scatter_map_needs_two_coordinates_for_each_label():
     with pytest.raises(ValueError, match=r"2 labels need \(2, 2\) points"):
         figures.scatter_map(
-            np.ones((2, 3)), ["a", "b"], title="t", x_label="x", y_label="y"
+            np.ones((2, 3)), ["a", "b"], "xx", title="t", x_label="x", y_label="y"
         )
 
 
@@ -189,7 +358,7 @@ def test_a_heat_map_needs_a_matrix():
 
 def displayed(monkeypatch, *args, **keywords):
     seen = []
-    monkeypatch.setattr("IPython.display.display", seen.append)
+    monkeypatch.setattr(figures, "display", seen.append)
     figures.show(*args, **keywords)
     [image] = seen
     return image._repr_mimebundle_()

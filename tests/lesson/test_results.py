@@ -1,3 +1,6 @@
+import html
+import inspect
+import math
 import re
 from pathlib import Path
 
@@ -35,7 +38,11 @@ def shown(monkeypatch, call, *args):
     """What `call` displays, by MIME type."""
     bundles = []
     monkeypatch.setattr(
-        results, "_display", lambda one: bundles.append(one._repr_mimebundle_())
+        results,
+        "display",
+        lambda one: bundles.append(
+            {"text/plain": repr(one), "text/html": one._repr_html_()}
+        ),
     )
     call(*args)
     [bundle] = bundles
@@ -44,7 +51,7 @@ def shown(monkeypatch, call, *args):
 
 def test_the_sanitiser_file_is_ascii_so_that_every_locale_reads_it():
     assert CFG.isascii()
-    assert len(PATTERNS) == 2
+    assert len(PATTERNS) == 3
 
 
 @pytest.mark.parametrize("value", FORMS)
@@ -226,15 +233,75 @@ def test_paper_and_here_shows_figures_places_and_reason(monkeypatch):
     )
 
 
-def with_fence():
-    """```python in a docstring."""
+def awkward():
+    """```python, <b>, "quotes" & more."""
 
 
-@pytest.mark.parametrize("obj", [results.claim, results.Shown, results, with_fence])
-def test_source_shows_exactly_the_code_as_text_and_as_markdown(monkeypatch, obj):
+@pytest.mark.parametrize("obj", [results.claim, results.Shown, results, awkward])
+def test_source_shows_exactly_the_code_as_text_and_as_html(monkeypatch, obj):
     bundle = shown(monkeypatch, results.source, obj)
-    code, markdown = bundle["text/plain"], bundle["text/markdown"]
-    fence = re.search(r"^(`{3,})python\n", markdown, re.MULTILINE)[1]
-    assert markdown.endswith(f"{fence}python\n{code}\n{fence}")
-    assert fence not in code
-    assert markdown.startswith("`")
+    assert bundle["text/plain"] == inspect.getsource(obj).rstrip()
+    where, code = bundle["text/html"].split("\n", 1)
+    name = "results" if obj is results else obj.__name__
+    assert re.fullmatch(rf"<code>[\w.]*\b{name}</code>", where)
+    assert html.unescape(re.sub("<[^>]*>", "", code)).rstrip() == bundle["text/plain"]
+
+
+def test_source_is_monospaced_and_readable_on_a_page_without_a_style(monkeypatch):
+    page = shown(monkeypatch, results.source, results.table)["text/html"]
+    look = re.search('<pre style="([^"]*)"', page)[1]
+    assert "font-family:monospace" in look
+    assert "class=" not in re.sub('<div class="highlight"', "", page)
+    paper = luminance(re.search("background:(#\\w+)", look)[1])
+    for ink in {*re.findall("color: ?(#[0-9A-F]{6})", page), "#000000"}:
+        assert (paper + 0.05) / (luminance(ink) + 0.05) >= 4.5, ink
+
+
+def luminance(colour):
+    """Relative luminance as WCAG 2 defines it."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts
+    ]
+    return np.dot(linear, [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("spread", [8.06, 0, 1e-7, 12345.6, math.nan, math.inf])
+def test_a_spread_is_masked_with_its_number_and_its_presence_is_compared(
+    capsys, spread
+):
+    one = printed(capsys, results.measured, "right", 76.49, "%", spread=spread)
+    other = printed(capsys, results.measured, "right", 3, "%", spread=0.5)
+    alone = printed(capsys, results.measured, "right", 3, "%")
+    assert masked(one) == masked(other) == "right (measured)(spread) %\n"
+    assert one.count("≈") == 1
+    assert masked(alone) != masked(one)
+
+
+def test_a_spread_is_masked_in_html_too(monkeypatch):
+    def table(*both):
+        rows = [(results.approx(both[0], spread=both[1]), 5000)]
+        return shown(monkeypatch, results.table, rows, ["score", "of"])
+
+    one, other = table(76.49, 8.06), table(-1e-9, 1234.5)
+    for kind, text in one.items():
+        assert masked(text) == masked(other[kind])
+        assert "5,000" in masked(text)
+    assert masked("≈&nbsp;1 ±&nbsp;2") == masked("≈ 3 ± 4") != masked("≈ 3 4")
+
+
+def test_a_number_after_a_sign_alone_is_exact():
+    assert masked("5 ± 1") == "5 ± 1"
+    assert masked("≈ 3 of 5 ± 1") != masked("≈ 3 of 5 ± 2")
+
+
+def test_a_spread_reads_as_in_a_paper_and_is_not_below_zero():
+    assert results.approx(76.49, spread=8.06) == "≈ 76.5 ± 8.1"
+    assert results.approx(0.5, 2, torch.tensor(0.0123)) == "≈ 0.50 ± 0.012"
+    with pytest.raises(ValueError, match="the spread is -1: it cannot be below 0"):
+        results.approx(3, spread=-1)
+
+
+def test_a_table_sets_neither_ink_nor_paper_so_that_the_readers_theme_does(monkeypatch):
+    bundle = shown(monkeypatch, results.table, [("a", 1)], ["x", "y"])
+    assert not re.search("color|background", bundle["text/html"])

@@ -1,3 +1,5 @@
+import re
+
 import ipywidgets
 import pytest
 
@@ -12,7 +14,7 @@ def panel_of_all_controls():
         render,
         k=widgets.slider(1, 50, 1, 10, "top k"),
         temperature=widgets.slider(0.0, 2.0, 0.1, 1.0, "temperature"),
-        how=widgets.choice([("greedy", 0), ("sampled", 1)], 1, "how"),
+        how=widgets.choice(["greedy", "sampled"], "sampled", "how"),
         mask=widgets.toggle(True, "mask"),
         prompt=widgets.text("The", "prompt"),
     )
@@ -24,28 +26,20 @@ def bars(n):
 
 def test_a_change_of_any_control_renders_anew():
     panel = panel_of_all_controls()
-    for name, end in [("k", 50), ("temperature", 0.0), ("how", 0), ("mask", False),
-                      ("prompt", "A")]:  # fmt: skip
+    ends = {"k": 50, "temperature": 0.0, "how": "greedy", "mask": False, "prompt": "A"}
+    for name, end in ends.items():
         panel.controls[name].value = end
         assert f"{name}={end!r}" in panel.view.value
 
 
-def test_states_at_ends_try_both_ends_of_every_control():
-    states = list(panel_of_all_controls().states_at_ends())
-    assert {state["k"] for state in states} == {1, 10, 50}
-    assert {state["temperature"] for state in states} == {0.0, 1.0, 2.0}
-    assert {state["how"] for state in states} == {0, 1}
-    assert {state["mask"] for state in states} == {True, False}
-    assert "" in {state["prompt"] for state in states}
-    assert len(states) == 10
-
-
-def test_rendering_at_every_end_works():
+def test_rendering_at_both_ends_of_every_control_works():
     panel = panel_of_all_controls()
-    for state in panel.states_at_ends():
-        for name, value in state.items():
-            panel.controls[name].value = value
-        assert panel.view.value.startswith("k=")
+    before = panel.state()
+    for name, control in panel.controls.items():
+        for end in widgets.ends(control):
+            control.value = end
+            assert f"{name}={end!r}" in panel.view.value
+        control.value = before[name]
 
 
 def test_trying_the_ends_calls_render_there_and_takes_a_value_error_for_an_answer():
@@ -176,14 +170,12 @@ def test_sliders_are_whole_or_fractional_by_their_numbers():
     assert isinstance(widgets.slider(0, 2, 0.5, 1, "t"), ipywidgets.FloatSlider)
 
 
-def test_ends_of_what_is_no_control_are_refused():
-    with pytest.raises(TypeError, match="Button is no control"):
-        widgets.ends(ipywidgets.Button())
-
-
-def test_menus_take_plain_options_and_pairs():
-    assert widgets.ends(widgets.choice([1, 2, 4], 1, "k")) == (1, 4)
-    assert widgets.ends(widgets.choice([("a", 1), ("b", 2)], 1, "k")) == (1, 2)
+def test_the_ends_of_every_control_differ_from_its_value_at_least_once():
+    for control in panel_of_all_controls().controls.values():
+        low, high = widgets.ends(control)
+        assert low != high
+    assert widgets.ends(widgets.choice([1, 2, 4], 2, "k")) == (1, 4)
+    assert widgets.ends(widgets.slider(-2, 3, 1, 0, "k")) == (-2, 3)
 
 
 def test_a_token_row_shows_every_token_and_its_id_and_escapes_html():
@@ -199,3 +191,22 @@ def test_neighbouring_tokens_of_a_row_differ_in_shade_and_ids_may_be_left_out():
     row = widgets.token_row(["a", "b"])
     assert all(shade in row for shade in style.BOX_SHADES)
     assert "<small>" not in row
+
+
+def test_wherever_html_sets_a_paper_it_sets_an_ink():
+    panel = widgets.writer(letters, prompt=widgets.text("ab", "prompt"))
+    panel.button.click()
+    written = panel.view.value
+    panel.controls["prompt"].value = ""
+    panel.button.click()
+    for page in (widgets.token_row(["a", "b"], ids=[1, 2]), written, panel.view.value):
+        for look in re.findall('style="([^"]*)"', page):
+            names = {part.partition(":")[0] for part in look.split(";")}
+            assert ("color" in names) == ("background" in names), look
+
+
+def test_trying_the_ends_takes_a_value_error_of_a_plain_function_for_an_answer():
+    def stream(prompt):
+        return [refuse_empty(prompt)]
+
+    widgets.writer(stream, prompt=widgets.text("A", "prompt")).try_ends()
