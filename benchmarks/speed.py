@@ -103,32 +103,32 @@ def rows():
         "training step, 4 × 128, context 64, batch 12",
         GPTConfig(n_vocab=65, n_ctx=64, n_embd=128, n_head=4, n_layer=4),
         batch_size=12,
-        target=1.7,
+        target=1.1,
     )
     yield training(
         "training step, 4 × 128, context 128, batch 16",
         GPTConfig(n_vocab=1024, n_ctx=128, n_embd=128, n_head=4, n_layer=4),
         batch_size=16,
-        target=1.5,
+        target=1.1,
     )
     yield writing(
         "writing 255 tokens, 4 × 128, batch 1",
         GPTConfig(n_vocab=65, n_ctx=256, n_embd=128, n_head=4, n_layer=4),
         batch_size=1,
         n_new=255,
-        target=3.0,
+        target=2.4,
     )
     yield writing(
         "writing 255 tokens, 6 × 384, batch 16",
         GPTConfig(n_vocab=65, n_ctx=256, n_embd=384, n_head=6, n_layer=6),
         batch_size=16,
         n_new=255,
-        target=1.5,
+        target=1.3,
     )
     yield writing(
         "writing 40 tokens, GPT-2 small, batch 1",
         PRESETS["gpt2"],
         batch_size=1,
         n_new=40,
-        target=1.3,
+        target=1.4,
     )

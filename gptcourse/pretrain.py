@@ -6,23 +6,23 @@ With the weights spread over the processes (FSDP2): add `--shard`.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import distributed
-from torch.distributed.fsdp import fully_shard
 
 from gptcourse.corpora.python_docs import python_docs
 from gptcourse.models.gpt import GPT, GPTConfig
 from gptcourse.tokenizers.byte_pair import BytePairTokenizer
-from gptcourse.training.batches import RandomBatches
+from gptcourse.training import processes
+from gptcourse.training.batches import RandomBatches, windows_in_order
 from gptcourse.training.history import History
-from gptcourse.training.loop import gains_by_bf16, train, validation_loss
+from gptcourse.training.loop import train, validation_loss
 from gptcourse.training.optimizers import adamw, warmup_cosine
+
+#: tokens of the validation text that are measured
+MEASURED = 2**16
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -54,34 +54,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--bf16",
         choices=("yes", "no", "auto"),
         default="auto",
-        help="matrix products in bfloat16 (auto: where a step gains by it)",
+        help="matrix products in bfloat16 (auto: on a GPU that has it)",
     )
     return parser.parse_args(given)
-
-
-@contextmanager
-def processes():
-    """Join the other processes that `torchrun` started; yield this one's device.
-
-    Without `torchrun` there is one process; a group joined already is left as it is.
-    """
-    local = int(os.environ.get("LOCAL_RANK", 0))
-    device = torch.device("cuda", local) if torch.cuda.is_available() else "cpu"
-    if "RANK" not in os.environ or distributed.is_initialized():
-        yield device
-        return
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    try:
-        yield device
-    finally:
-        distributed.destroy_process_group()
-
-
-def shard(model: GPT) -> None:
-    """Spread a model's weights over the processes, one group of them a block."""
-    for block in model.h:
-        fully_shard(block)
-    fully_shard(model)
 
 
 def read_text(path: Path) -> tuple[list[str], list[str]]:
@@ -114,45 +89,36 @@ def data(args: argparse.Namespace) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def main(given: Sequence[str] | None = None) -> History:
-    """Train as the command line says; print the losses; return the history."""
+    """Train as the command line says; print the losses; return the history.
+
+    Raises: ValueError before training for a text or a setting that is not usable.
+    """
     args = arguments(given)
-    with processes() as device:
-        tokens, validation_tokens = data(args)
-        config = GPTConfig(
-            args.n_vocab, args.n_ctx, args.n_embd, args.n_head, args.n_layer
-        )
-        model = GPT(config, torch.Generator().manual_seed(args.seed)).to(device)
-        if args.shard:
-            shard(model)
+    config = GPTConfig(args.n_vocab, args.n_ctx, args.n_embd, args.n_head, args.n_layer)
+    with processes.joined() as device:
+        tokens, held_out = data(args)
         generator = torch.Generator().manual_seed(args.seed + 1)
         batches = RandomBatches(tokens, args.batch_size, args.n_ctx, generator)
+        windows_in_order(held_out, args.n_ctx, MEASURED)  # refuses a text too short
+        model = GPT(config, torch.Generator().manual_seed(args.seed)).to(device)
+        if args.shard:
+            processes.shard(model)
+        has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         history = train(
             model,
             batches,
             args.steps,
             adamw(model, args.lr),
             schedule=warmup_cosine(args.warmup),
-            validation=lambda: validation_loss(
-                model, validation_tokens, max_tokens=2**16
-            ),
+            validation=lambda: validation_loss(model, held_out, max_tokens=MEASURED),
             every=args.every,
-            bf16=use_bf16(args.bf16, model, batches),
+            bf16=args.bf16 == "yes" or (args.bf16 == "auto" and has_bf16),
             checkpoint=args.checkpoint,
             resume=True,
         )
-    if int(os.environ.get("RANK", 0)) == 0:
-        report(history)
+        if processes.rank() == 0:
+            report(history)
     return history
-
-
-def use_bf16(choice: str, model: GPT, batches: RandomBatches) -> bool:
-    """Return whether to train in bfloat16; processes agree on the first one's word."""
-    verdict = choice == "yes" or (choice == "auto" and gains_by_bf16(model, batches))
-    if not distributed.is_initialized():
-        return verdict
-    said = [verdict]
-    distributed.broadcast_object_list(said)
-    return said[0]
 
 
 def report(history: History) -> None:
@@ -172,19 +138,14 @@ def report(history: History) -> None:
         )
 
 
-def end() -> None:
-    """End one of several processes at once, without taking its interpreter down.
-
-    torch's caches hold the group of processes that shared a model's weights, so gloo's
-    threads outlive `destroy_process_group`. One that still lets go of a tensor while
-    the interpreter is taken down aborts a run that was done (SIGABRT).
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+def command() -> None:
+    """Run `main`; say in one line what was wrong with the settings or the files."""
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"gptcourse.pretrain: {error}")
+    processes.leave()
 
 
 if __name__ == "__main__":
-    main()
-    if "RANK" in os.environ:
-        end()
+    command()

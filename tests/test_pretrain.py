@@ -38,6 +38,38 @@ def test_the_last_twentieth_of_a_file_is_validation(text):
     assert len(validation[0]) / len(train[0]) == pytest.approx(0.05, abs=0.01)
 
 
+def test_other_heads_are_refused_in_one_line_and_the_checkpoint_stays(text, tmp_path):
+    path = tmp_path / "run.safetensors"
+    given = f"{TINY} --text {text} --checkpoint {path} --steps 2".split()
+    pretrain.main(given)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="n_head is 2, in this run 8") as error:
+        pretrain.main([*given, "--n-head", "8", "--steps", "4"])
+    assert "\n" not in str(error.value)
+    assert path.read_bytes() == before
+
+
+def test_the_command_ends_with_one_line_of_what_was_wrong(text, monkeypatch):
+    given = f"prog {TINY} --text {text} --steps 2 --every 0"
+    monkeypatch.setattr("sys.argv", given.split())
+    with pytest.raises(SystemExit) as ended:
+        pretrain.command()
+    assert str(ended.value).startswith("gptcourse.pretrain: steps=2, every=0")
+
+
+@pytest.mark.parametrize("letters", [30, 150])
+def test_a_text_too_short_is_noticed_before_training(tmp_path, monkeypatch, letters):
+    def never(*_, **__):
+        raise AssertionError("trained on a text that cannot be validated")
+
+    monkeypatch.setattr(pretrain, "train", never)
+    path = tmp_path / "short.txt"
+    path.write_text("abcdefghijklmno"[:15] * (letters // 15), encoding="utf-8")
+    given = f"{TINY} --n-ctx 20 --text {path}".split()
+    with pytest.raises(ValueError, match="holds no window of n_ctx [+] 1 = 21"):
+        pretrain.main(given)
+
+
 def test_an_empty_file_is_refused(tmp_path):
     path = tmp_path / "empty.txt"
     path.write_text(" \n")

@@ -1,26 +1,14 @@
 """Language models: GPT and its parts, an LSTM, writing, released weights."""
 
+from gptcourse.models import huggingface
 from gptcourse.models.attention import (
     CausalAttention,
     KeyValueCache,
     attend,
     causal_mask,
 )
-from gptcourse.models.gpt import (
-    BLOCKS,
-    GPT,
-    PRESETS,
-    GPTConfig,
-    PostNormBlock,
-    PreNormBlock,
-    count_parameters,
-)
-from gptcourse.models.layers import MLP, frozen, sinusoidal_positions
-from gptcourse.models.lstm import (
-    LanguageModel,
-    LSTMConfig,
-    LSTMLanguageModel,
-    lstm_like,
-)
+from gptcourse.models.gpt import BLOCKS, GPT, PRESETS, GPTConfig, count_parameters
+from gptcourse.models.layers import frozen, sinusoidal_positions
+from gptcourse.models.lstm import LanguageModel, LSTMLanguageModel, lstm_like
 from gptcourse.models.pretrained import load_pretrained, save_pretrained
 from gptcourse.models.sampling import generate, next_token_probabilities, stream

@@ -1,5 +1,7 @@
 """Causal self-attention: who may look at whom, the weights, and the key-value cache.
 
+Built by hand in notebook 02.
+
 Axis letters: b batch, t query position, s key position, h head, d width of a head,
 c n_embd.
 """
@@ -10,8 +12,6 @@ import torch
 from einops import einsum, rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from gptcourse.models.layers import Linear
 
 
 def causal_mask(t: int, s: int, device: torch.device | str | None = None) -> Tensor:
@@ -35,7 +35,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Tenso
     """Return the attention output (b, h, t, d) and its weights (b, h, t, s).
 
     Shapes: q (b, h, t, d); k and v (b, h, s, d); mask (t, s), True where visible.
-    Source: Vaswani et al. 2017, E1; GPT-1's code masks with -1e9, we with -inf, so
+    Source: Vaswani et al. 2017, E1. GPT-1's code masks with -1e9, ours with -inf, so
     that a hidden key's weight is exactly 0.
 
     >>> q = k = v = torch.zeros(1, 1, 2, 4)
@@ -48,11 +48,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Tenso
 
 
 class KeyValueCache:
-    """The keys and values of all layers, so that a token is computed once.
+    """The keys and values of every attention layer, so that a token is computed once.
 
     Give the same cache to every call of a model; it fills itself. A layer's memory
-    (kv, b, h, n_ctx, d) is taken whole when it first writes, so a step writes its
-    own positions and copies nothing.
+    (kv, b, h, n_ctx, d) is allocated whole when it first writes, so that a step writes
+    its own positions and copies nothing.
 
     >>> KeyValueCache().length
     0
@@ -60,15 +60,15 @@ class KeyValueCache:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._room: dict[int, Tensor] = {}
-        self._length: dict[int, int] = {}
+        self._room: dict[nn.Module, Tensor] = {}
+        self._length: dict[nn.Module, int] = {}
 
     @property
     def length(self) -> int:
         """Return the number of positions whose keys and values are stored."""
-        return self._length.get(0, 0)
+        return min(self._length.values(), default=0)
 
-    def extend(self, layer: int, kv: Tensor, n_ctx: int) -> Tensor:
+    def extend(self, layer: nn.Module, kv: Tensor, n_ctx: int) -> Tensor:
         """Append a layer's kv (kv, b, h, t, d); return all it has (kv, b, h, s, d)."""
         start = self._length.get(layer, 0)
         end = start + kv.shape[3]
@@ -100,16 +100,10 @@ class CausalAttention(nn.Module):
                 "each head needs the same width"
             )
         self.n_head, self.n_ctx, self.dropout = n_head, n_ctx, dropout
-        self.c_attn = Linear(n_embd, 3 * n_embd)
-        self.c_proj = Linear(n_embd, n_embd)
+        self.c_attn = nn.Linear(n_embd, 3 * n_embd)
+        self.c_proj = nn.Linear(n_embd, n_embd)
 
-    def forward(
-        self,
-        x: Tensor,
-        cache: KeyValueCache | None = None,
-        layer: int = 0,
-        return_weights: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, cache=None, return_weights=False):
         """Return the output (b, t, c), and the weights (b, h, t, s) if asked for."""
         qkv = rearrange(
             self.c_attn(x), "b t (qkv h d) -> qkv b h t d", qkv=3, h=self.n_head
@@ -117,16 +111,14 @@ class CausalAttention(nn.Module):
         if cache is None:
             q, k, v = qkv
         else:
-            q, (k, v) = qkv[0], cache.extend(layer, qkv[1:], self.n_ctx)
+            q, (k, v) = qkv[0], cache.extend(self, qkv[1:], self.n_ctx)
         if return_weights:
             out, weights = self._attend_with_weights(q, k, v)
         else:
             out, weights = self._attend_fused(q, k, v), None
         return self.c_proj(rearrange(out, "b h t d -> b t (h d)")), weights
 
-    def _attend_with_weights(
-        self, q: Tensor, k: Tensor, v: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _attend_with_weights(self, q, k, v) -> tuple[Tensor, Tensor]:
         if self.training and self.dropout:
             raise ValueError(
                 "attention weights under dropout are not those of the model; "
@@ -134,16 +126,10 @@ class CausalAttention(nn.Module):
             )
         return attend(q, k, v, causal_mask(q.shape[2], k.shape[2], q.device))
 
-    def _attend_fused(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def _attend_fused(self, q, k, v) -> Tensor:
         t, s = q.shape[2], k.shape[2]
         # is_causal aligns at the upper left corner: right only where t = s. A single
         # query sees every key and needs no mask at all.
         mask = causal_mask(t, s, q.device) if 1 < t < s else None
-        return F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=t == s and t > 1,
-        )
+        p = self.dropout if self.training else 0.0
+        return F.scaled_dot_product_attention(q, k, v, mask, p, is_causal=1 < t == s)

@@ -1,5 +1,7 @@
 """GPT: embeddings, blocks, tied softmax; and the sizes that the papers print.
 
+Built by hand in notebooks 02 (GPT-2's block) and 03 (GPT-1's).
+
 Axis letters: b batch, t query position, s key position, h head, c n_embd,
 v vocabulary, l layer.
 """
@@ -9,9 +11,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gptcourse.models.attention import CausalAttention, KeyValueCache
-from gptcourse.models.layers import MLP, dropout, linear
+from gptcourse.models.layers import MLP
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,9 @@ class Block(nn.Module):
     follows from it.
     """
 
-    #: std of the position table at the start
-    position_std: float
-    #: whether one more norm follows the last block
-    final_norm: bool
-    #: whether the projections into the residual stream start scaled down
-    scaled_residuals: bool
+    position_std: float  # of the position table, when it is drawn
+    final_norm: bool  # whether one more norm follows the last block
+    scaled_residuals: bool  # whether projections into the stream start scaled down
 
     def __init__(self, config: GPTConfig):
         """Make the parts; their order in a pass is the subclass's."""
@@ -72,7 +72,7 @@ class Block(nn.Module):
         )
         self.ln_2 = nn.LayerNorm(config.n_embd)
         self.mlp = MLP(config.n_embd)
-        self.drop = dropout(config.dropout)
+        self.drop = nn.Dropout(config.dropout)
 
 
 class PostNormBlock(Block):
@@ -85,9 +85,9 @@ class PostNormBlock(Block):
     final_norm = False
     scaled_residuals = False
 
-    def forward(self, x: Tensor, *attention_args) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, cache=None, return_weights=False):
         """Return the stream (b, t, c), and the attention weights if asked for."""
-        attended, weights = self.attn(x, *attention_args)
+        attended, weights = self.attn(x, cache, return_weights)
         x = self.ln_1(x + self.drop(attended))
         return self.ln_2(x + self.drop(self.mlp(x))), weights
 
@@ -103,9 +103,9 @@ class PreNormBlock(Block):
     final_norm = True
     scaled_residuals = True
 
-    def forward(self, x: Tensor, *attention_args) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, cache=None, return_weights=False):
         """Return the stream (b, t, c), and the attention weights if asked for."""
-        attended, weights = self.attn(self.ln_1(x), *attention_args)
+        attended, weights = self.attn(self.ln_1(x), cache, return_weights)
         x = x + self.drop(attended)
         return x + self.drop(self.mlp(self.ln_2(x))), weights
 
@@ -119,7 +119,7 @@ BLOCKS: dict[str, type[Block]] = {
 class GPT(nn.Module):
     """A decoder-only Transformer: tokens (b, t) to logits (b, t, v).
 
-    The softmax's matrix is the token embedding (GPT-1, E2). The loss, the optimiser
+    The softmax's matrix is the token embedding (GPT-1, E2). The loss, the optimizer
     and the schedule are not the model's business.
 
     >>> config = GPTConfig(n_vocab=65, n_ctx=8, n_embd=16, n_head=2, n_layer=2)
@@ -135,18 +135,18 @@ class GPT(nn.Module):
         """
         super().__init__()
         self.config = config
-        # Building on `meta` keeps PyTorch's own initialisers from drawing.
+        kind = BLOCKS[config.block]
+        # Building on `meta` keeps PyTorch's own initializers from drawing.
         with torch.device("meta"):
-            kind = BLOCKS[config.block]
             self.wte = nn.Embedding(config.n_vocab, config.n_embd)
             self.wpe = nn.Embedding(config.n_ctx, config.n_embd)
-            self.drop = dropout(config.dropout)
+            self.drop = nn.Dropout(config.dropout)
             self.h = nn.ModuleList(kind(config) for _ in range(config.n_layer))
             norm = nn.LayerNorm(config.n_embd) if kind.final_norm else nn.Identity()
             self.ln_f = norm
         if torch.get_default_device().type != "meta":
             self.to_empty(device="cpu")
-            initialise(self, generator)
+            initialize(self, generator)
 
     def forward(
         self,
@@ -161,28 +161,25 @@ class GPT(nn.Module):
         Raises: ValueError for a token outside the vocabulary (on the CPU), and for
         more positions than n_ctx.
         """
-        if not return_weights:
-            return self.logits(self.hidden(tokens, cache))
-        x, weights = self._run(tokens, cache, True)
-        return self.logits(x), torch.stack(weights)
+        x, weights = self._run(tokens, cache, return_weights)
+        logits = self.logits(x)
+        return (logits, torch.stack(weights)) if return_weights else logits
 
     def hidden(self, tokens: Tensor, cache: KeyValueCache | None = None) -> Tensor:
         """Return the last block's stream, normed where the model does so (b, t, c)."""
-        return self._run(tokens, cache, False)[0]
+        return self._run(tokens, cache, return_weights=False)[0]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits (..., v) of hidden states (..., c): the tied softmax."""
-        return linear(hidden, self.wte.weight)
+        return F.linear(hidden, self.wte.weight)
 
-    def _run(
-        self, tokens: Tensor, cache: KeyValueCache | None, return_weights: bool
-    ) -> tuple[Tensor, list[Tensor]]:
+    def _run(self, tokens: Tensor, cache, return_weights):
         x = self.drop(self._embed(tokens, cache.length if cache is not None else 0))
-        maps = []
-        for layer, block in enumerate(self.h):
-            x, weights = block(x, cache, layer, return_weights)
-            maps.append(weights)
-        return self.ln_f(x), maps
+        weights = []
+        for block in self.h:
+            x, of_block = block(x, cache, return_weights)
+            weights.append(of_block)
+        return self.ln_f(x), weights
 
     def _embed(self, tokens: Tensor, start: int) -> Tensor:
         end = start + tokens.shape[-1]
@@ -201,7 +198,7 @@ class GPT(nn.Module):
             ) from None
 
 
-def initialise(model: GPT, generator: torch.Generator | None = None) -> None:
+def initialize(model: GPT, generator: torch.Generator | None = None) -> None:
     """Draw a model's weights as its paper does; biases 0, gains 1.
 
     Source: GPT-1, §4.1 (N(0, 0.02)); GPT-2, §2.3, and openai/gpt-2, src/model.py

@@ -15,9 +15,10 @@ HEAD = "lm_head.weight"
 _PREFIX = "transformer."
 #: causal masks that old files store beside the weights
 _MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
+#: our sizes by the names of transformers
 _SIZES = {
-    "n_vocab": "vocab_size",
-    "n_ctx": "n_positions",
+    "vocab_size": "n_vocab",
+    "n_positions": "n_ctx",
     "n_embd": "n_embd",
     "n_head": "n_head",
     "n_layer": "n_layer",
@@ -31,8 +32,9 @@ _USUAL_DROPOUT = 0.1
 class Family:
     """One generation of GPT as transformers knows it.
 
-    `fixed` lists, by setting, the values that our model computes with: the first is
-    written, and assumed where a file is silent.
+    `embeddings` lists the tables that it names otherwise. `fixed` lists, by setting,
+    the values that our model computes with: the first is written, and assumed where a
+    file is silent.
     """
 
     model_type: str
@@ -44,12 +46,12 @@ class Family:
 
 # Our GELU is the tanh form, as OpenAI's. A GPT-2 names it "gelu_new", and "gelu" the
 # exact form; a GPT-1 names the tanh form "gelu" (transformers, modeling_openai.py).
-FAMILIES = {
-    "gpt2": Family(
+FAMILIES = (
+    Family(
         "gpt2",
         "GPT2LMHeadModel",
         "pre_norm",
-        {"wte": "wte", "wpe": "wpe"},
+        {},
         {
             "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
             "layer_norm_epsilon": (1e-5,),
@@ -60,7 +62,7 @@ FAMILIES = {
             "tie_word_embeddings": (True,),
         },
     ),
-    "openai-gpt": Family(
+    Family(
         "openai-gpt",
         "OpenAIGPTLMHeadModel",
         "post_norm",
@@ -71,7 +73,7 @@ FAMILIES = {
             "tie_word_embeddings": (True,),
         },
     ),
-}
+)
 
 
 def read_settings(settings: Mapping) -> GPTConfig:
@@ -85,14 +87,15 @@ def read_settings(settings: Mapping) -> GPTConfig:
     9
     """
     name = settings.get("model_type")
-    if name not in list(FAMILIES):
-        raise ValueError(
-            f"model_type is {name!r}; this course reads {', '.join(FAMILIES)}"
-        )
-    family = FAMILIES[name]
-    sizes = {ours: _size(settings, theirs) for ours, theirs in _SIZES.items()}
+    family = next((one for one in FAMILIES if one.model_type == name), None)
+    if family is None:
+        known = ", ".join(one.model_type for one in FAMILIES)
+        raise ValueError(f"model_type is {name!r}; this course reads {known}")
+    for key in _SIZES:
+        if type(settings.get(key)) is not int:
+            raise ValueError(f"{key} is {settings.get(key)!r}; need a whole number")
     for key, allowed in family.fixed.items():
-        allowed += (4 * sizes["n_embd"],) if key == "n_inner" else ()
+        allowed += (4 * settings["n_embd"],) if key == "n_inner" else ()
         if settings.get(key, allowed[0]) not in allowed:
             raise ValueError(
                 f"{key} is {settings[key]!r}; our {name} computes with {allowed[0]!r}"
@@ -100,14 +103,8 @@ def read_settings(settings: Mapping) -> GPTConfig:
     dropout, *others = (settings.get(key, _USUAL_DROPOUT) for key in _DROPOUTS)
     if type(dropout) not in (int, float) or others != [dropout, dropout]:
         raise ValueError(f"{', '.join(_DROPOUTS)} differ; our {name} has one dropout")
+    sizes = {ours: settings[theirs] for theirs, ours in _SIZES.items()}
     return GPTConfig(**sizes, block=family.block, dropout=dropout)
-
-
-def _size(settings: Mapping, key: str) -> int:
-    value = settings.get(key)
-    if type(value) is not int:
-        raise ValueError(f"{key} is {value!r}; it must be a whole number")
-    return value
 
 
 def family_of(config: GPTConfig) -> Family:
@@ -116,13 +113,10 @@ def family_of(config: GPTConfig) -> Family:
     >>> family_of(GPTConfig(9, 8, 4, 2, 1, block="post_norm")).model_type
     'openai-gpt'
     """
-    for family in FAMILIES.values():
+    for family in FAMILIES:
         if family.block == config.block:
             return family
-    raise ValueError(
-        f"transformers has no GPT with {config.block!r} blocks; only "
-        f"{', '.join(family.block for family in FAMILIES.values())} can be saved so"
-    )
+    raise ValueError(f"transformers has no GPT with {config.block!r} blocks to save as")
 
 
 def write_settings(config: GPTConfig, end_of_text: int | None) -> dict:
@@ -136,7 +130,7 @@ def write_settings(config: GPTConfig, end_of_text: int | None) -> dict:
         "architectures": [family.architecture],
         "model_type": family.model_type,
         "dtype": "float32",
-        **{theirs: getattr(config, ours) for ours, theirs in _SIZES.items()},
+        **{theirs: getattr(config, ours) for theirs, ours in _SIZES.items()},
         **dict.fromkeys(_DROPOUTS, config.dropout),
         **{key: allowed[0] for key, allowed in family.fixed.items()},
         "bos_token_id": end_of_text,

@@ -1,6 +1,8 @@
-"""The parts of a block besides attention: linear layers, the MLP, the positions.
+"""Small parts that the models share: the MLP, the positions, dropout switched off.
 
-Axis letters: b batch, t position, c n_embd, i and o what goes in and out.
+The MLP is built by hand in notebook 02.
+
+Axis letters: b batch, t position, c n_embd.
 """
 
 from collections.abc import Iterator
@@ -9,51 +11,6 @@ from contextlib import contextmanager
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn import functional as F
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return x W^T + bias as `F.linear` does, faster on a CPU without gradients.
-
-    Shapes: x (..., i), weight (o, i), bias (o); the result (..., o).
-
-    When a model writes, x has few rows and the time goes into reading the weights.
-    PyTorch's default product (MKL's) then uses one core; oneDNN's, which PyTorch
-    brings along but calls only from compiled graphs, uses all and is up to twice as
-    fast on matrices that are not tiny (`make bench` measures it).
-
-    >>> linear(torch.ones(1, 2), torch.tensor([[2.0, 3.0]]))
-    tensor([[5.]])
-    """
-    if torch.is_grad_enabled() or weight.numel() < 2**17 or not _onednn_takes(x):
-        return F.linear(x, weight, bias)
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-
-
-def _onednn_takes(x: Tensor) -> bool:
-    return (
-        x.device.type == "cpu"
-        and x.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()
-        and not torch.is_autocast_enabled("cpu")
-    )
-
-
-class Linear(nn.Linear):
-    """A linear layer, (..., i) to (..., o), by `linear` above."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x W^T + bias."""
-        return linear(x, self.weight, self.bias)
-
-
-def dropout(p: float) -> nn.Module:
-    """Return dropout with probability p, or nothing at all where p is 0.
-
-    >>> dropout(0.0)
-    Identity()
-    """
-    return nn.Dropout(p) if p else nn.Identity()
 
 
 class MLP(nn.Module):
@@ -68,9 +25,9 @@ class MLP(nn.Module):
     def __init__(self, n_embd: int):
         """Make the two projections, four times wider inside."""
         super().__init__()
-        self.c_fc = Linear(n_embd, 4 * n_embd)
+        self.c_fc = nn.Linear(n_embd, 4 * n_embd)
         self.gelu = nn.GELU(approximate="tanh")
-        self.c_proj = Linear(4 * n_embd, n_embd)
+        self.c_proj = nn.Linear(4 * n_embd, n_embd)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the same shape (b, t, c), each position on its own."""
@@ -97,7 +54,7 @@ def sinusoidal_positions(n_ctx: int, n_embd: int) -> Tensor:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Switch dropout and gradients off; the model's mode is put back after.
+    """Switch dropout and gradients off; the model's mode is restored afterwards.
 
     >>> layer = nn.Linear(2, 2)
     >>> with frozen(layer):

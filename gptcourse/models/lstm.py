@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gptcourse.models.gpt import GPT, GPTConfig, count_parameters
-from gptcourse.models.layers import dropout, linear
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class LSTMLanguageModel(nn.Module):
         self.config = config
         with torch.device("meta"):
             self.wte = nn.Embedding(config.n_vocab, config.n_embd)
-            self.drop = dropout(config.dropout)
+            self.drop = nn.Dropout(config.dropout)
             self.lstm = nn.LSTM(config.n_embd, config.width, batch_first=True)
             self.c_proj = nn.Linear(config.width, config.n_embd)
         if torch.get_default_device().type != "meta":
             self.to_empty(device="cpu")
-            self._initialise(generator)
+            self._initialize(generator)
 
-    def _initialise(self, generator: torch.Generator | None) -> None:
+    def _initialize(self, generator: torch.Generator | None) -> None:
         """Draw as PyTorch does, but from the generator; embeddings as a GPT's."""
         bound = 1 / math.sqrt(self.config.width)
         for name, parameter in self.named_parameters():
@@ -82,7 +82,7 @@ class LSTMLanguageModel(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits (..., v) of hidden states (..., c): the tied softmax."""
-        return linear(hidden, self.wte.weight)
+        return F.linear(hidden, self.wte.weight)
 
 
 def lstm_like(config: GPTConfig) -> LSTMConfig:

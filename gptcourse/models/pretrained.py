@@ -1,8 +1,4 @@
-"""The tokenizer in a model's folder, as transformers reads and writes it.
-
-The weights that OpenAI released, fetched from the Hugging Face Hub or its cache.
-
-Trained weights, in and out: GPT-1 and GPT-2 in the folders of Hugging Face.
+"""Trained weights, in and out: GPT-1 and GPT-2 in the folders of Hugging Face.
 
 Only safetensors and JSON are read, never a pickle: opening a folder runs no code.
 """
@@ -18,40 +14,241 @@ from torch import Tensor
 from gptcourse.common import missing_extra
 from gptcourse.models import huggingface as layout
 from gptcourse.models.gpt import GPT, GPTConfig
-from gptcourse.models.tensor_files import describe_tensors, read_tensor, write_tensors
-from gptcourse.tokenizers.base import read_object, write_text
+from gptcourse.models.tensor_files import StoredTensor, describe_tensors, write_tensors
+from gptcourse.tokenizers.base import naming, read_object, write_text
 from gptcourse.tokenizers.byte_pair import END_OF_TEXT, BytePairTokenizer
 from gptcourse.tokenizers.characters import ByteTokenizer
-from gptcourse.tokenizers.files import load_huggingface, load_openai, save_huggingface
-from gptcourse.tokenizers.words import UNKNOWN, GPT1Tokenizer
+from gptcourse.tokenizers.files import (
+    MERGES,
+    OTHERS,
+    SETTINGS,
+    TOKENIZER,
+    VOCABULARY,
+    load_huggingface,
+    save_huggingface,
+)
 
-TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"
-VOCABULARY, MERGES = "vocab.json", "merges.txt"
-Tokenizer = BytePairTokenizer | ByteTokenizer | GPT1Tokenizer
+Tokenizer = BytePairTokenizer | ByteTokenizer
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+INDEX = "model.safetensors.index.json"
+#: our names (those of `PRESETS`) and their places on the Hub
+RELEASED = {
+    "gpt1": "openai-community/openai-gpt",
+    "gpt2": "openai-community/gpt2",
+    "gpt2-medium": "openai-community/gpt2-medium",
+    "gpt2-large": "openai-community/gpt2-large",
+    "gpt2-xl": "openai-community/gpt2-xl",
+}
+FILES = (CONFIG, WEIGHTS, VOCABULARY, MERGES)
 
 
-def read_tokenizer(folder: Path, config: GPTConfig) -> Tokenizer | None:
-    """Return the tokenizer of a model's folder; None if there is none.
+def load_pretrained(name: str | os.PathLike) -> tuple[GPT, Tokenizer | None]:
+    """Return a model, ready to write, and its tokenizer, None if there is none of ours.
 
-    Released ones come as OpenAI's two files, GPT-1's of another kind than GPT-2's;
-    models of this course have one `tokenizer.json`.
+    `name` is a folder as transformers or `save_pretrained` writes it, or the name of a
+    released model: "gpt1", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", which is
+    fetched from the Hub or its cache. A folder of such a name counts only if it holds
+    a `config.json`; what else is called so is passed over. Weights may lie in several
+    files and in half precision; the model's are float32. Beside the model, the largest
+    tensor is all that takes memory. GPT-1's tokenizer is none of ours, as its words are
+    cut by other libraries: `transformers.AutoTokenizer` reads it.
 
-    Raises: ValueError for a file that is damaged, and for ids that the model lacks.
+    Raises: FileNotFoundError if there is neither; ValueError in one line for a
+    folder that holds something else; ImportError without the extra; ConnectionError
+    without a network.
+
+    >>> model, tokenizer = load_pretrained("gpt2")  # doctest: +SKIP
+    """
+    folder = Path(name)
+    if name in RELEASED and not (folder / CONFIG).is_file():
+        folder = fetch(name)
+    elif not folder.is_dir():
+        raise FileNotFoundError(
+            f"no folder {name} and no released model of this name; "
+            f"known are {', '.join(RELEASED)}"
+        )
+    model = _load_model(folder)
+    return model, read_tokenizer(folder, model.config)
+
+
+def save_pretrained(
+    model: GPT, folder: str | os.PathLike, tokenizer: Tokenizer | None = None
+) -> None:
+    """Write a model, and its tokenizer, as transformers reads them.
+
+    `AutoModelForCausalLM.from_pretrained(folder)` and `AutoTokenizer` open the folder,
+    and so does `load_pretrained`. Earlier files of these names are replaced. The
+    tokenizer is one of byte pairs or of bytes; weights become float32.
+
+    Raises: ValueError for blocks or a tokenizer that transformers has no form for;
+    OSError in one line if a file cannot be written.
+
+    >>> save_pretrained(model, "my-gpt", tokenizer)  # doctest: +SKIP
+    """
+    folder = Path(folder)
+    end = getattr(tokenizer, "special", {}).get(END_OF_TEXT)
+    settings = layout.write_settings(model.config, end)
+    if tokenizer is not None:
+        check_tokenizer(tokenizer, model.config)
+    folder.mkdir(parents=True, exist_ok=True)
+    if tokenizer is not None:
+        write_tokenizer(tokenizer, folder, model.config)
+    tensors = {
+        name: _turn(name, parameter.detach().to("cpu", torch.float32))
+        for name, parameter in layout.named_parameters(model).items()
+    }
+    # Hugging Face's readers ask for the framework that wrote the file.
+    write_tensors(folder / WEIGHTS, tensors, {"format": "pt"})
+    write_text(folder / CONFIG, json.dumps(settings, indent=2) + "\n")
+
+
+def _turn(name: str, tensor: Tensor) -> Tensor:
+    """Turn a matrix from our way round to that of transformers, or back."""
+    return rearrange(tensor, "o i -> i o") if layout.is_transposed(name) else tensor
+
+
+def _load_model(folder: Path) -> GPT:
+    """Build the model that a folder describes, check its weights, and read them."""
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ValueError(f"{folder} has no {CONFIG}: it is no model's folder")
+    with naming(path), torch.device("meta"):
+        model = GPT(layout.read_settings(read_object(path)))
+    stored = _stored(folder)
+    _check(folder, model, stored)
+    _fill(model.to_empty(device="cpu"), stored)
+    return model.eval()
+
+
+def _stored(folder: Path) -> dict[str, StoredTensor]:
+    """Return a folder's weights by their full names, from one file or several."""
+    if (folder / WEIGHTS).is_file():
+        found, _ = describe_tensors(folder / WEIGHTS)
+    elif (folder / INDEX).is_file():
+        found = _in_several_files(folder / INDEX)
+    elif list(folder.glob("*.bin")):
+        raise ValueError(
+            f"{folder} has its weights as a pickle (.bin), which could run any code "
+            f"when opened: save them as {WEIGHTS} with transformers"
+        )
+    else:
+        raise ValueError(f"{folder} has no weights: it needs {WEIGHTS} or {INDEX}")
+    stored = {}
+    for tensor in found.values():
+        name = layout.full_name(tensor.name)
+        if name in stored:
+            raise ValueError(f"{folder}: {name} is stored twice")
+        if name is not None:
+            stored[name] = tensor
+    return stored
+
+
+def _in_several_files(index: Path) -> dict[str, StoredTensor]:
+    """Return the tensors that an index names, each from the file that it says."""
+    places = read_object(index).get("weight_map")
+    if not isinstance(places, dict):
+        raise ValueError(f"{index} has no weight_map, which says where a tensor lies")
+    files, found = {}, {}
+    for name, file in places.items():
+        # A plain name: an index is somebody else's, and no path may leave the folder.
+        if not isinstance(file, str) or Path(file).name != file:
+            raise ValueError(f"{index}: {name} is in {file!r}, no file of this folder")
+        if file not in files:
+            if not (index.parent / file).is_file():
+                raise ValueError(f"{index}: {file} is missing; fetch the folder again")
+            files[file], _ = describe_tensors(index.parent / file)
+        if name not in files[file]:
+            raise ValueError(f"{index}: {name} is not in {file}; fetch both again")
+        found[name] = files[file][name]
+    return found
+
+
+def _check(folder: Path, model: GPT, stored: dict[str, StoredTensor]) -> None:
+    """Raise ValueError for the first tensor that is missing, left over or unfit."""
+    wanted = layout.named_parameters(model)
+    for name in sorted(wanted.keys() - stored.keys()):
+        raise ValueError(
+            f"{folder}: {name} is missing; the weights are another model's"
+        )
+    for name in sorted(stored.keys() - wanted.keys() - {layout.HEAD}):
+        raise ValueError(f"{folder}: {stored[name].name} is no part of the model")
+    for name, tensor in stored.items():
+        shape = tuple(_turn(name, wanted.get(name, model.wte.weight)).shape)
+        if tensor.shape != shape or tensor.dtype not in ("F32", "F16", "BF16"):
+            raise ValueError(
+                f"{tensor.path}: {tensor.name} is {tensor.form}, "
+                f"{CONFIG} asks for {shape} F32, F16 or BF16"
+            )
+
+
+@torch.no_grad()
+def _fill(model: GPT, stored: dict[str, StoredTensor]) -> None:
+    """Copy tensor by tensor from the files to a model, which makes each float32."""
+    for name, parameter in layout.named_parameters(model).items():
+        parameter.copy_(_turn(name, stored[name].read()))
+    if layout.HEAD not in stored:
+        return
+    head = stored[layout.HEAD].read()
+    for part, rows in zip(head.split(1024), model.wte.weight.split(1024), strict=True):
+        if not torch.equal(part, rows.to(part.dtype)):
+            raise ValueError(
+                f"{stored[layout.HEAD].path}: {layout.HEAD} differs from the token "
+                "embedding; our models tie the two"
+            )
+
+
+def fetch(name: str) -> Path:
+    """Return the folder that holds a released model, downloaded if it is not cached.
+
+    A model that is cached whole needs no network.
+
+    Raises: ImportError without the extra `online`, ConnectionError where the files
+    cannot be had; each in one line.
+
+    >>> fetch("gpt2").is_dir()  # doctest: +SKIP
+    True
+    """
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise missing_extra("released weights need", "online") from None
+    repository, why = RELEASED[name], "not all of its files came"
+    for only_cached in (True, False):
+        try:
+            folder = snapshot_download(
+                repository, allow_patterns=FILES, local_files_only=only_cached
+            )
+        except Exception as error:  # it has other names in every version
+            why = str(error.__cause__ or error).partition("\n")[0]
+            continue
+        if all(Path(folder, file).is_file() for file in FILES):
+            return Path(folder)
+    raise ConnectionError(
+        f"cannot fetch {name!r} from the Hugging Face Hub ({why}); connect once, or "
+        f"copy the folder of {repository} here and give its path"
+    )
+
+
+def read_tokenizer(folder: Path, config: GPTConfig) -> BytePairTokenizer | None:
+    """Return the tokenizer of a model's folder; None if there is none, or GPT-1's.
+
+    Raises: ValueError for a file that is damaged or that we would read otherwise than
+    transformers, and for ids that the model lacks.
 
     >>> read_tokenizer(Path("no-such-folder"), config=None)
     """
-    parts = folder / VOCABULARY, folder / MERGES
-    if all(part.is_file() for part in parts):
-        load = GPT1Tokenizer.load if config.block == "post_norm" else load_openai
-        tokenizer = load(*parts)
-    elif (folder / TOKENIZER).is_file():
-        tokenizer = load_huggingface(folder / TOKENIZER)
+    if (folder / TOKENIZER).is_file():
+        model = read_object(folder / TOKENIZER).get("model")
+        of_words = isinstance(model, dict) and model.get("end_of_word_suffix")
+    elif (folder / VOCABULARY).is_file() and (folder / MERGES).is_file():
+        of_words = True
     else:
         return None
-    try:
+    if of_words and config.block == "post_norm":
+        return None
+    tokenizer = load_huggingface(folder)
+    with naming(folder):
         check_tokenizer(tokenizer, config)
-    except ValueError as error:
-        raise ValueError(f"{folder}: {error}") from None
     return tokenizer
 
 
@@ -66,18 +263,12 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, config: GPTConfig) -> No
     if isinstance(tokenizer, ByteTokenizer):
         ids = {bytes([byte]): byte for byte in range(tokenizer.n_vocab)}
         tokenizer = BytePairTokenizer([], ids=ids)
-    if isinstance(tokenizer, GPT1Tokenizer):
-        settings = {"tokenizer_class": "OpenAIGPTTokenizer", "unk_token": UNKNOWN}
-        stale = (TOKENIZER,)
-        tokenizer.save(folder / VOCABULARY, folder / MERGES)
-    else:
-        settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
-        if END_OF_TEXT in tokenizer.special:
-            settings |= {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}
-        stale = (VOCABULARY, MERGES)
-        save_huggingface(tokenizer, folder / TOKENIZER)
-    for name in stale:
+    save_huggingface(tokenizer, folder / TOKENIZER)
+    for name in OTHERS:
         (folder / name).unlink(missing_ok=True)
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    if END_OF_TEXT in tokenizer.special:
+        settings |= {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}
     settings |= {"model_max_length": config.n_ctx}
     write_text(folder / SETTINGS, json.dumps(settings, indent=2) + "\n")
 
@@ -97,199 +288,3 @@ def check_tokenizer(tokenizer: Tokenizer, config: GPTConfig) -> None:
             f"the tokenizer has {tokenizer.n_vocab} tokens, the model "
             f"{config.n_vocab}; they do not belong together"
         )
-
-
-#: our names (those of `model.PRESETS`) and their places on the Hub
-RELEASED = {
-    "gpt1": "openai-community/openai-gpt",
-    "gpt2": "openai-community/gpt2",
-    "gpt2-medium": "openai-community/gpt2-medium",
-    "gpt2-large": "openai-community/gpt2-large",
-    "gpt2-xl": "openai-community/gpt2-xl",
-}
-FILES = ("config.json", "model.safetensors", "vocab.json", "merges.txt")
-
-
-def fetch(name: str) -> Path:
-    """Return the folder that holds a released model, downloaded if it is not cached.
-
-    A model that is cached whole needs no network. Without one, the answer comes at
-    once: a small request goes before the downloads, which try again for long.
-
-    Raises: ImportError without the extra `online`, ConnectionError where the Hub cannot
-    be reached; each in one line.
-
-    >>> fetch("gpt2").is_dir()  # doctest: +SKIP
-    True
-    """
-    try:
-        import huggingface_hub as hub
-    except ImportError:
-        raise missing_extra("released weights need", "online") from None
-    repository = RELEASED[name]
-    cached = [hub.try_to_load_from_cache(repository, file) for file in FILES]
-    # What is not cached is None, or an object where the Hub is known to lack it.
-    if not all(isinstance(path, str) for path in cached):
-        _refuse_unreachable(hub, name)
-        cached = [hub.hf_hub_download(repository, file) for file in FILES]
-    return Path(cached[0]).parent
-
-
-def _refuse_unreachable(hub, name: str) -> None:
-    repository = RELEASED[name]
-    try:
-        hub.get_hf_file_metadata(hub.hf_hub_url(repository, FILES[0]))
-    except hub.errors.HfHubHTTPError:  # the Hub is there and says what is wrong
-        raise
-    except Exception as error:  # what stops a request has other names in every version
-        why = str(error).partition("\n")[0]
-        raise ConnectionError(
-            f"cannot reach the Hugging Face Hub for {name!r} ({why}); connect once, or"
-            f" copy the folder of {repository} here and give its path"
-        ) from None
-
-
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-
-
-def load_pretrained(name: str | os.PathLike) -> tuple[GPT, Tokenizer | None]:
-    """Return a trained model, ready to write, and its tokenizer.
-
-    `name` is a folder as transformers and `save_pretrained` write it (the tokenizer is
-    None where the folder has none), or one of the released models: "gpt1", "gpt2",
-    "gpt2-medium", "gpt2-large", "gpt2-xl". Those come from the Hugging Face Hub (extra
-    `online`) and are found in its cache later, without a network.
-
-    Every name, shape and type is checked before a weight is read. Weights go straight
-    into the model: besides it, no more than the largest tensor is in memory.
-
-    Raises: FileNotFoundError for a name that is neither; ValueError in one line for a
-    folder that holds something else; ImportError without the extra; ConnectionError
-    without a network.
-
-    >>> model, tokenizer = load_pretrained("gpt2")  # doctest: +SKIP
-    """
-    folder = Path(name)
-    if not folder.is_dir():
-        if str(name) not in RELEASED:
-            raise FileNotFoundError(
-                f"no folder {name} and no released model of this name; "
-                f"known are {', '.join(RELEASED)}"
-            )
-        folder = fetch(str(name))
-    model = _load_model(folder)
-    return model, read_tokenizer(folder, model.config)
-
-
-def save_pretrained(
-    model: GPT, folder: str | os.PathLike, tokenizer: Tokenizer | None = None
-) -> None:
-    """Write a model, and its tokenizer, as transformers reads them.
-
-    `AutoModelForCausalLM.from_pretrained(folder)` and `AutoTokenizer` open the folder,
-    and so does `load_pretrained`. Earlier files of these names are replaced. The
-    tokenizer is one of byte pairs, of bytes, or GPT-1's; weights become float32.
-
-    Raises: ValueError for blocks or a tokenizer that transformers has no form for;
-    OSError in one line if a file cannot be written.
-
-    >>> save_pretrained(model, "my-gpt", tokenizer)  # doctest: +SKIP
-    """
-    folder = Path(folder)
-    end = getattr(tokenizer, "special", {}).get(END_OF_TEXT)
-    settings = layout.write_settings(model.config, end)
-    if tokenizer is not None:
-        check_tokenizer(tokenizer, model.config)
-    folder.mkdir(parents=True, exist_ok=True)
-    if tokenizer is not None:
-        write_tokenizer(tokenizer, folder, model.config)
-    # Hugging Face's readers ask for the framework that wrote the file.
-    write_tensors(folder / WEIGHTS, _as_stored(model), {"format": "pt"})
-    write_text(folder / CONFIG, json.dumps(settings, indent=2) + "\n")
-
-
-def _as_stored(model: GPT) -> dict[str, Tensor]:
-    """Return a model's weights by the names, and turned the way, of transformers."""
-    tensors = {}
-    for name, parameter in layout.named_parameters(model).items():
-        tensor = parameter.detach().to("cpu", torch.float32)
-        turned = layout.is_transposed(name)
-        tensors[name] = rearrange(tensor, "o i -> i o") if turned else tensor
-    return tensors
-
-
-def _load_model(folder: Path) -> GPT:
-    """Build the model that a folder describes, check its weights, and read them."""
-    _refuse_incomplete(folder)
-    config = _read_config(folder / CONFIG)
-    with torch.device("meta"):
-        model = GPT(config)
-    stored = _check(folder / WEIGHTS, model)
-    model.to_empty(device="cpu")
-    _fill(model, folder / WEIGHTS, stored)
-    return model.eval()
-
-
-def _read_config(path: Path) -> GPTConfig:
-    try:
-        return layout.read_settings(read_object(path))
-    except ValueError as error:
-        message = str(error).removeprefix(f"{path}: ")
-        raise ValueError(f"{path}: {message}") from None
-
-
-@torch.no_grad()
-def _fill(model: GPT, path: Path, stored: dict[str, str]) -> None:
-    """Copy tensor by tensor from a file to a model; the pages of each are freed."""
-    for name, parameter in layout.named_parameters(model).items():
-        tensor = read_tensor(path, stored[name])
-        turned = layout.is_transposed(name)
-        parameter.copy_(rearrange(tensor, "i o -> o i") if turned else tensor)
-    if layout.HEAD in stored and not torch.equal(
-        read_tensor(path, stored[layout.HEAD]), model.wte.weight
-    ):
-        raise ValueError(
-            f"{path}: {layout.HEAD} differs from the token embedding; "
-            "our models tie the two"
-        )
-
-
-def _refuse_incomplete(folder: Path) -> None:
-    """Raise ValueError for a folder without settings or without readable weights."""
-    if not (folder / CONFIG).is_file():
-        raise ValueError(f"{folder} has no {CONFIG}: it is no model's folder")
-    if (folder / WEIGHTS).is_file():
-        return
-    if list(folder.glob("*.bin")):
-        why = "has its weights as a pickle (.bin), which could run any code when opened"
-    elif list(folder.glob("model-*.safetensors")):
-        why = "has its weights in several files"
-    else:
-        why = "has no weights"
-    raise ValueError(f"{folder} {why}: save them as one {WEIGHTS} with transformers")
-
-
-def _check(path: Path, model: GPT) -> dict[str, str]:
-    """Return the stored name of every tensor wanted; ValueError if one does not fit."""
-    wanted = layout.named_parameters(model)
-    found, stored = {}, {}
-    for name, described in describe_tensors(path).items():
-        full = layout.full_name(name)
-        if full is not None:
-            if full in stored:
-                raise ValueError(f"{path}: {full} is stored twice")
-            found[full], stored[full] = described, name
-    for name in sorted(wanted.keys() - found.keys()):
-        raise ValueError(f"{path}: {name} is missing; the file is another model's")
-    for name in sorted(found.keys() - wanted.keys() - {layout.HEAD}):
-        raise ValueError(f"{path}: {stored[name]} is no part of the model described")
-    for name, (shape, kind) in found.items():
-        parameter = wanted.get(name, model.wte.weight)
-        turned = layout.is_transposed(name)
-        expected = tuple(parameter.T.shape if turned else parameter.shape)
-        if shape != expected or kind != "F32":
-            raise ValueError(
-                f"{path}: {stored[name]} is {shape} {kind}, "
-                f"{CONFIG} asks for {expected} F32"
-            )
-    return stored

@@ -1,5 +1,6 @@
-"""Learning: batches, optimisers, the loop, checkpoints, what it costs."""
+"""Learning: batches, optimizers, the loop, checkpoints, what it costs."""
 
+from gptcourse.training import optimizers
 from gptcourse.training.batches import RandomBatches, windows_in_order
 from gptcourse.training.checkpoints import load_checkpoint, load_gpt, save_checkpoint
 from gptcourse.training.history import History
@@ -7,7 +8,6 @@ from gptcourse.training.loop import next_token_loss, train, validation_loss
 from gptcourse.training.optimizers import (
     adamw,
     constant,
-    decayed_adam,
     muon,
     short_warmup,
     warmup_cosine,

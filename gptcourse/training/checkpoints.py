@@ -1,25 +1,33 @@
 """Checkpoints: everything a run needs to go on bit for bit, in one safetensors file.
 
-No pickle: tensors are safetensors, the rest is JSON in the file's header.
+No pickle: tensors are safetensors, the rest is JSON in the file's header. Reading
+checks everything before it changes anything.
 """
 
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from gptcourse.models.gpt import GPT, GPTConfig
-from gptcourse.models.tensor_files import write_tensors
+from gptcourse.models.tensor_files import describe_tensors, write_tensors
+from gptcourse.training import processes
 from gptcourse.training.batches import RandomBatches
 from gptcourse.training.history import History
 from gptcourse.training.optimizers import Optimizer, parts
 
-FORMAT = "gptcourse-checkpoint-1"
+FORMAT = "gptcourse-checkpoint-2"
+#: what each optimizer keeps for a parameter
+STATE_KEYS = {
+    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
+    torch.optim.Muon: {"momentum_buffer"},
+}
+_SCALAR = torch.tensor(0.0)
 
 
 def save_checkpoint(
@@ -29,26 +37,23 @@ def save_checkpoint(
     batches: RandomBatches,
     history: History,
 ) -> None:
-    """Write a run's state to `path`; an earlier file there is replaced at the end.
+    """Write a run's state to `path`, whole: an earlier file stays until then.
 
-    The new file is written beside the old one and takes its place only when whole.
     On several processes all must call this; the first one writes.
 
     Raises: OSError in one line if the file cannot be written; the old one stays.
     """
     tensors = {f"model.{name}": _whole(t) for name, t in model.state_dict().items()}
-    tensors |= {name: _whole(t) for name, t in _optimizer_state(model, optimizer)}
-    tensors["random.torch"] = torch.get_rng_state()
-    tensors["random.batches"] = batches.state()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
-    config = getattr(model, "config", None)
+    for name, parameter, one in _trained(model, optimizer):
+        for key, state in one.state.get(parameter, {}).items():
+            tensors[f"optimizer.{name}.{key}"] = _whole(state)
+    tensors |= _random(batches)
     header = {
         "format": FORMAT,
-        "config": json.dumps(vars(config) if isinstance(config, GPTConfig) else None),
-        "history": json.dumps(history.as_dict()),
+        "settings": json.dumps(_settings(model)),
+        "history": json.dumps(asdict(history)),
     }
-    if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
+    if processes.rank() == 0:
         write_tensors(path, tensors, header)
 
 
@@ -61,24 +66,43 @@ def load_checkpoint(
     """Put a run's state back into its parts; return its history.
 
     Nothing is changed unless the whole file fits. Learning rates and decays are not
-    stored: they come from the optimiser given.
+    stored, they are those of the optimizer given; and dropout is that of the model.
 
     Raises: FileNotFoundError; ValueError in one line for a file that is cut off, not
-    a checkpoint, or of another model or optimiser.
+    a checkpoint, of another version, or of another model or optimizer.
     """
-    tensors, header = _read(path)
+    tensors, settings, history = _read(path)
+    # Dropout may be another when a run goes on, like a learning rate.
+    _compare(path, settings | {"dropout": 0}, _settings(model) | {"dropout": 0})
+    weights = {f"model.{name}": t for name, t in model.state_dict().items()}
+    states = _states(model, optimizer, tensors)
+    shapes = {
+        name: _SCALAR if key == "step" else parameter
+        for name, (parameter, _, key) in states.items()
+    }
+    random = _random(batches)
+    for name in {"random.cuda"} - (random.keys() & tensors.keys()):
+        for side in (random, tensors):  # one of the two machines has no GPU
+            side.pop(name, None)
+    _compare(path, _forms(tensors), _forms(weights | shapes | random))
+    try:
+        torch.Generator().set_state(tensors["random.torch"])
+        torch.Generator().set_state(tensors["random.batches"])
+        if "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"])
+    except RuntimeError as error:
+        raise ValueError(f"checkpoint {path}: no generator's state ({error})") from None
+
     with torch.no_grad():
-        _match(path, "model.", model.state_dict(), tensors)
-        states = _states_to_load(path, model, optimizer, tensors)
-        for name, target in model.state_dict().items():
-            target.copy_(_spread(tensors[f"model.{name}"], target))
-    for parameter, owner, state in states:
-        owner.state[parameter] = state
+        for name, target in weights.items():
+            target.copy_(_spread(tensors[name], target))
+    for _, parameter, one in _trained(model, optimizer):
+        one.state.pop(parameter, None)
+    for name, (parameter, one, key) in states.items():
+        one.state[parameter][key] = _spread(tensors[name], parameter)
     torch.set_rng_state(tensors["random.torch"])
-    if torch.cuda.is_available() and "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random.cuda"])
     batches.set_state(tensors["random.batches"])
-    return History(**json.loads(header["history"]))
+    return history
 
 
 def load_gpt(path: str | os.PathLike) -> GPT:
@@ -86,99 +110,103 @@ def load_gpt(path: str | os.PathLike) -> GPT:
 
     Raises: as `load_checkpoint`, and ValueError if the model was no GPT.
     """
-    tensors, header = _read(path)
-    config = json.loads(header["config"])
-    if config is None:
+    tensors, settings, _ = _read(path)
+    if (settings.pop("model", None), settings.pop("kind", None)) != ("GPTConfig", None):
         raise ValueError(f"checkpoint {path} holds another kind of model than a GPT")
-    model = GPT(GPTConfig(**config))
-    _match(path, "model.", model.state_dict(), tensors)
-    model.load_state_dict(
-        {name: tensors[f"model.{name}"] for name in model.state_dict()}
-    )
+    try:
+        model = GPT(GPTConfig(**settings))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"checkpoint {path} is of another version ({error})") from None
+    weights = {f"model.{name}": t for name, t in model.state_dict().items()}
+    kept = {name: t for name, t in tensors.items() if name.startswith("model.")}
+    _compare(path, _forms(kept), _forms(weights))
+    with torch.no_grad():
+        for name, target in weights.items():
+            target.copy_(kept[name])
     return model.eval()
 
 
-def _read(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _settings(model: nn.Module) -> dict:
+    """Return what says, beside the weights, what a model computes."""
+    config = getattr(model, "config", None)
+    if not is_dataclass(config):
+        return {}
+    kind = getattr(model, "kind", None)  # of a classifier's task
+    settings = {"model": type(config).__name__, "kind": kind, **asdict(config)}
+    return json.loads(json.dumps(settings))  # as they come out of a file
+
+
+def _compare(path, theirs: dict, ours: dict) -> None:
+    """Raise ValueError for the first entry that is missing, left over, or differs."""
+    for key in sorted(theirs.keys() | ours.keys()):
+        have, want = theirs.get(key, "missing"), ours.get(key, "missing")
+        if have != want:
+            raise ValueError(
+                f"checkpoint {path}: {key} is {have}, in this run {want}; "
+                "build the model and the optimizer that were trained"
+            )
+
+
+def _forms(tensors: dict[str, Tensor]) -> dict[str, str]:
+    return {name: f"{tuple(t.shape)} {t.dtype}" for name, t in tensors.items()}
+
+
+def _trained(model: nn.Module, optimizer: Optimizer) -> Iterator[tuple]:
+    """Yield (name, parameter, optimizer) for every parameter that is trained."""
+    names = {id(p): name for name, p in model.named_parameters()}
+    for one in parts(optimizer):
+        for group in one.param_groups:
+            for parameter in group["params"]:
+                if id(parameter) not in names:
+                    raise ValueError(
+                        "the optimizer trains a tensor that is not among the model's "
+                        "parameters; make it for this very model"
+                    )
+                yield names[id(parameter)], parameter, one
+
+
+def _states(model, optimizer, tensors) -> dict[str, tuple]:
+    """Return where each stored state belongs: parameter, optimizer and key."""
+    states = {}
+    for name, parameter, one in _trained(model, optimizer):
+        prefix = f"optimizer.{name}."
+        if any(stored.startswith(prefix) for stored in tensors):
+            keys = STATE_KEYS.get(type(one), ())
+            states |= {prefix + key: (parameter, one, key) for key in keys}
+    return states
+
+
+def _random(batches: RandomBatches) -> dict[str, Tensor]:
+    """Return the states of the generators that a run draws from."""
+    states = {"random.torch": torch.get_rng_state(), "random.batches": batches.state()}
+    if torch.cuda.is_available():
+        states["random.cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def _read(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict, History]:
+    """Return a checkpoint's tensors, the settings of its model, and its history."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"no checkpoint at {path}; train with checkpoint=...")
-    try:
-        with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-            names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
-    except SafetensorError as error:
-        raise ValueError(
-            f"checkpoint {path} is cut off or no safetensors file ({error}); "
-            "use an earlier one"
-        ) from None
+    stored, header = describe_tensors(path)
     if header.get("format") != FORMAT:
         raise ValueError(
-            f"{path} is a safetensors file but not a checkpoint of this course "
-            f"(format {header.get('format')!r}, not {FORMAT!r})"
+            f"{path} is not a checkpoint of this course and version (format "
+            f"{header.get('format')!r}, not {FORMAT!r})"
         )
-    return tensors, header
-
-
-def _match(path, prefix: str, wanted: dict[str, Tensor], tensors: dict) -> None:
-    """Raise ValueError for the first tensor that is missing, left over, or differs."""
-    stored = {
-        n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)
-    }
-    for name in sorted(wanted.keys() | stored.keys()):
-        have, want = stored.get(name), wanted.get(name)
-        if have is None or want is None:
-            where = "the model" if have is None else "the checkpoint"
-            raise ValueError(
-                f"checkpoint {path}: {prefix}{name} is in {where} alone; "
-                "build the model with the settings it was trained with"
-            )
-        if have.shape != want.shape or have.dtype != want.dtype:
-            raise ValueError(
-                f"checkpoint {path}: {prefix}{name} is {tuple(have.shape)} "
-                f"{have.dtype}, the model's is {tuple(want.shape)} {want.dtype}; "
-                "build the model with the settings it was trained with"
-            )
-
-
-def _optimizer_state(
-    model: nn.Module, optimizer: Optimizer
-) -> Iterator[tuple[str, Tensor]]:
-    names = {id(p): name for name, p in model.named_parameters()}
-    for one in parts(optimizer):
-        for parameter, state in one.state.items():
-            for key, tensor in state.items():
-                yield f"optimizer.{names[id(parameter)]}.{key}", tensor
-
-
-def _states_to_load(path, model: nn.Module, optimizer: Optimizer, tensors: dict):
-    """Return (parameter, optimiser, state) for all parameters, checked."""
-    names = {id(p): name for name, p in model.named_parameters()}
-    loaded = []
-    for one in parts(optimizer):
-        keys = STATE_KEYS[type(one)]
-        for parameter in (p for group in one.param_groups for p in group["params"]):
-            prefix = f"optimizer.{names[id(parameter)]}."
-            stored = [n.removeprefix(prefix) for n in tensors if n.startswith(prefix)]
-            if stored and set(stored) != keys:
-                raise ValueError(
-                    f"checkpoint {path}: {prefix[:-1]} has {sorted(stored)}, "
-                    f"{type(one).__name__} needs {sorted(keys)}; "
-                    "use the optimiser it was trained with"
-                )
-            state = {key: _placed(tensors[prefix + key], parameter) for key in stored}
-            loaded.append((parameter, one, state))
-    return loaded
-
-
-#: what each optimiser keeps for a parameter
-STATE_KEYS = {
-    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
-    torch.optim.Muon: {"momentum_buffer"},
-}
-
-
-def _placed(state: Tensor, parameter: Tensor) -> Tensor:
-    return state.to(parameter.device) if state.ndim == 0 else _spread(state, parameter)
+    try:
+        settings, record = (json.loads(header[key]) for key in ("settings", "history"))
+        history = History(**record)
+        columns = history.loss, history.tokens, history.seconds, history.flops
+        same = all(len(column) == len(history.step) for column in columns)
+        if not same or record.keys() != asdict(history).keys():
+            raise ValueError("the history is not whole")
+        settings.keys()
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"checkpoint {path}: its header is damaged or of another version ({error})"
+        ) from None
+    return {name: one.read() for name, one in stored.items()}, settings, history
 
 
 def _whole(tensor: Tensor) -> Tensor:
@@ -189,12 +217,9 @@ def _whole(tensor: Tensor) -> Tensor:
 
 def _spread(tensor: Tensor, like: Tensor) -> Tensor:
     """Return a whole tensor laid out as `like` is: its device, or its shards."""
-    if isinstance(like, DTensor):
-        # Every process has read the whole file: each takes its part, none sends.
-        return distribute_tensor(
-            tensor.to(like.device),
-            like.device_mesh,
-            like.placements,
-            src_data_rank=None,
-        )
-    return tensor.to(like.device)
+    tensor = tensor.to(like.device, copy=True)
+    if tensor.ndim == 0 or not isinstance(like, DTensor):
+        return tensor
+    # Every process has read the whole file: each takes its part, none sends.
+    mesh, placements = like.device_mesh, like.placements
+    return distribute_tensor(tensor, mesh, placements, src_data_rank=None)

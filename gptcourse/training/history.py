@@ -3,7 +3,7 @@
 Losses are in nats per token; FLOPs count training, forward and backward.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -34,11 +34,8 @@ class History:
         """Add a step; tokens, seconds and FLOPs are the step's own."""
         self.step.append(len(self.step) + 1)
         self.loss.append(loss)
-        for totals, new in (
-            (self.tokens, tokens),
-            (self.seconds, seconds),
-            (self.flops, flops),
-        ):
+        columns = (self.tokens, tokens), (self.seconds, seconds), (self.flops, flops)
+        for totals, new in columns:
             totals.append((totals[-1] if totals else 0) + new)
 
     def add_validation(self, loss: float) -> None:
@@ -52,12 +49,6 @@ class History:
         >>> History(loss=[3.0, 1.0, 2.0]).smoothed(window=2)
         [3.0, 2.0, 1.5]
         """
-        recent = (
-            self.loss[max(0, end - window) : end]
-            for end in range(1, len(self.loss) + 1)
-        )
-        return [sum(part) / len(part) for part in recent]
-
-    def as_dict(self) -> dict:
-        """Return plain lists, ready for JSON; `History(**d)` reads them back."""
-        return asdict(self)
+        ends = range(1, len(self.loss) + 1)
+        recent = (self.loss[max(0, end - window) : end] for end in ends)
+        return [sum(losses) / len(losses) for losses in recent]

@@ -1,5 +1,7 @@
 """Training: one plain loop for a notebook, a GPU, and many under `torchrun`.
 
+Built by hand, in five lines, in notebook 00.
+
 Axis letters: b batch, t position, v vocabulary. Losses are in nats per token.
 """
 
@@ -8,18 +10,19 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 
 import torch
 from einops import rearrange
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.parallel import DistributedDataParallel
 
 from gptcourse.common import bar
+from gptcourse.models.layers import frozen
+from gptcourse.training import processes
 from gptcourse.training.batches import RandomBatches, windows_in_order
 from gptcourse.training.checkpoints import load_checkpoint, save_checkpoint
 from gptcourse.training.history import History
@@ -44,7 +47,6 @@ def next_token_loss(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor
     return F.cross_entropy(logits, rearrange(targets, "b t -> (b t)"))
 
 
-@torch.no_grad()
 def validation_loss(
     model: nn.Module,
     tokens: Tensor,
@@ -62,12 +64,11 @@ def validation_loss(
     Raises: ValueError if the text holds no window.
     """
     inputs, targets = windows_in_order(tokens, n_ctx or model.config.n_ctx, max_tokens)
-    device, was_training = next(model.parameters()).device, model.training
-    model.eval()
-    total = 0.0
-    for x, y in zip(inputs.split(batch_size), targets.split(batch_size), strict=True):
-        total += loss(model, x.to(device), y.to(device)).item() * len(x)
-    model.train(was_training)
+    device, total = next(model.parameters()).device, 0.0
+    parts = zip(inputs.split(batch_size), targets.split(batch_size), strict=True)
+    with frozen(model):
+        for x, y in parts:
+            total += loss(model, x.to(device), y.to(device)).item() * len(x)
     return total / len(inputs)
 
 
@@ -91,45 +92,119 @@ def train(
 
     Each step: a batch, the loss, its gradient clipped to norm `clip`, an update at
     the scheduled learning rate. Every `every` steps, and at the end, `validation()`
-    is measured and the checkpoint written. Ctrl-C ends the run early: the model
-    keeps what it learnt, the history says so, the checkpoint is written.
+    is measured and the checkpoint written. Ctrl-C ends the run early, and so do
+    batches that run out, with a warning: the model keeps what it learnt, the history
+    says that it was interrupted, the checkpoint is written.
 
     Under `torchrun` every process draws the same batch and learns from its share of
-    the rows; gradients are averaged, so the losses are those of one process. Every
-    tenth step they ask each other for a Ctrl-C, and stop at the same step.
+    the rows; gradients are averaged, so the losses are those of one process. With
+    the losses they exchange whether one was stopped; all stop at the same step.
 
     With `resume`, a checkpoint that exists is read first and the run goes on from
     it, bit for bit; `steps` is then the number of updates in all. Where checkpoints
     are written, the batches must be `RandomBatches`, whose state they keep. Without
     `progress` no bar is shown.
 
-    Raises: ValueError if the loss stops being a number, a batch has fewer rows than
-    there are processes, or the checkpoint does not fit; OSError if it cannot be
-    written.
+    Raises: ValueError for a number out of range, if the loss stops being a number, a
+    batch has fewer rows than there are processes, or the checkpoint does not fit;
+    OSError if it cannot be written.
     """
-    run = _Run(model, batches, optimizer, schedule, loss, clip, bf16)
-    if resume and checkpoint is not None and Path(checkpoint).exists():
-        run.history = load_checkpoint(checkpoint, model, optimizer, batches)
-        run.history.interrupted = False
-    model.train()
-    hidden = not (progress and _is_first())
-    ahead = bar(range(len(run.history.step), steps), hidden=hidden)
+    _check(steps, every, clip, checkpoint, batches)
+    device, learner = next(model.parameters()).device, processes.averaging(model)
+    history = _begin(checkpoint if resume else None, model, optimizer, batches)
+    run, kept = (model, optimizer, batches, history), len(history.step)
+    steps_ahead = bar(range(kept, steps), hidden=not progress or processes.rank() > 0)
     with CtrlC() as ctrl_c:
-        for step in ahead:
-            run.step(step, steps)
-            stop = run.agreed((step + 1) % 10 == 0, ctrl_c.pressed)
-            last = step + 1 == steps or stop
-            if last or (step + 1) % every == 0 or (step + 1) % 10 == 0:
-                ahead.set_postfix(loss=f"{run.look_up():.3f}")
-            if last or (step + 1) % every == 0:
-                if validation is not None:
-                    run.history.add_validation(validation())
-                run.history.interrupted = stop
-                if checkpoint is not None:
-                    save_checkpoint(checkpoint, model, optimizer, batches, run.history)
-            if stop:
+        for step in steps_ahead:
+            began = time.perf_counter()
+            batch = next(batches, None)
+            if batch is None:
+                _warn_of_end(history, step, steps)
                 break
-    return run.history
+            inputs, targets = (processes.share(rows).to(device) for rows in batch)
+            _set_rates(optimizer, schedule(step, steps))
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                value = loss(learner, inputs, targets)
+            _update(model, value, optimizer, clip)
+            pressed = value.new_tensor(float(ctrl_c.pressed))
+            mean, stop = processes.mean(torch.stack([value.detach(), pressed])).tolist()
+            _record(history, mean, began, model, inputs)
+            if (step + 1) % 10 == 0:
+                steps_ahead.set_postfix(loss=f"{mean:.3f}")
+            if stop:
+                history.interrupted = True
+                break
+            if (step + 1) % every == 0:
+                kept = _keep(validation, checkpoint, *run)
+        if len(history.step) > kept:
+            _keep(validation, checkpoint, *run)
+    return history
+
+
+def _check(steps, every, clip, checkpoint, batches) -> None:
+    if steps < 0 or every < 1 or not clip > 0:
+        raise ValueError(
+            f"steps={steps}, every={every}, clip={clip}; "
+            "need steps >= 0, every >= 1 and clip > 0"
+        )
+    if checkpoint is not None and not isinstance(batches, RandomBatches):
+        raise ValueError(
+            "a checkpoint keeps the state of RandomBatches, which a "
+            f"{type(batches).__name__} is not; train without a checkpoint"
+        )
+
+
+def _set_rates(optimizer: Optimizer, factor: float) -> None:
+    for group in optimizer.param_groups:
+        # Not of lr itself: the step before has changed it, and so may an earlier call.
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+
+
+def _update(model: nn.Module, loss: Tensor, optimizer: Optimizer, clip: float) -> None:
+    """Move the weights down the gradient of a loss, its norm at most `clip`."""
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), clip)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def _record(history, loss: float, began: float, model, inputs: Tensor) -> None:
+    """Add a step; raise ValueError if its loss is no number."""
+    tokens = inputs.numel() * processes.count()
+    flops = tokens * flops_per_token(model, inputs.shape[-1])
+    history.add(loss, tokens, time.perf_counter() - began, flops)
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"the loss is {loss} at step {len(history.step)}; "
+            "lower the learning rate or warm up longer"
+        )
+
+
+def _warn_of_end(history: History, step: int, steps: int) -> None:
+    history.interrupted = True
+    warnings.warn(
+        f"the batches ended after {step} of {steps} steps; give more, or ask for less",
+        stacklevel=3,
+    )
+
+
+def _begin(path, model, optimizer, batches) -> History:
+    """Return the history to go on from, that of the checkpoint where there is one."""
+    history = History()
+    if path is not None and Path(path).exists():
+        history = load_checkpoint(path, model, optimizer, batches)
+    history.interrupted = False
+    model.train()
+    return history
+
+
+def _keep(validation, path, model, optimizer, batches, history) -> int:
+    """Measure and write what is asked for; return the number of steps behind it."""
+    if validation is not None:
+        history.add_validation(validation())
+    if path is not None:
+        save_checkpoint(path, model, optimizer, batches, history)
+    return len(history.step)
 
 
 class CtrlC:
@@ -159,117 +234,3 @@ class CtrlC:
         """Put the signal's handler back."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self.before)
-
-
-class _Run:
-    """What one call of `train` keeps between steps."""
-
-    def __init__(self, model, batches, optimizer, schedule, loss, clip, bf16):
-        self.model, self.batches, self.optimizer = model, batches, optimizer
-        self.schedule, self.loss, self.clip, self.bf16 = schedule, loss, clip, bf16
-        self.device = next(model.parameters()).device
-        for group in optimizer.param_groups:
-            # Not lr itself: an earlier call may have left it where its schedule ended.
-            group.setdefault("initial_lr", group["lr"])
-        self.history = History()
-        self.waiting: list[tuple[Tensor, int, int]] = []
-        self.since = 0.0
-        self.wrapped = _spread_over_processes(model)
-
-    def step(self, step: int, steps: int) -> None:
-        """Make one update; its loss waits on the device until `look_up`."""
-        if not self.waiting:
-            self.since = time.perf_counter()
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * self.schedule(step, steps)
-        inputs, targets = (self._share(part) for part in next(self.batches))
-        with autocast(self.device, self.bf16):
-            loss = self.loss(self.wrapped, inputs, targets)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.waiting.append((loss.detach(), inputs.numel(), inputs.shape[-1]))
-
-    def agreed(self, ask: bool, stop: bool) -> bool:
-        """Return whether to stop; several processes `ask` each other and agree."""
-        if not distributed.is_initialized():
-            return stop
-        if not ask:
-            return False
-        wanted = torch.tensor(float(stop), device=self.device)
-        distributed.all_reduce(wanted, distributed.ReduceOp.MAX)
-        return bool(wanted)
-
-    def look_up(self) -> float:
-        """Move the losses that wait into the history; return the last one."""
-        losses, processes = torch.stack([loss for loss, *_ in self.waiting]), 1
-        if distributed.is_initialized():
-            processes = distributed.get_world_size()
-            distributed.all_reduce(losses)
-            losses /= processes
-        losses = losses.tolist()
-        seconds = (time.perf_counter() - self.since) / len(losses)
-        for loss, (_, tokens, n_ctx) in zip(losses, self.waiting, strict=True):
-            tokens *= processes
-            flops = tokens * flops_per_token(self.model, n_ctx)
-            self.history.add(loss, tokens, seconds, flops)
-        self.waiting.clear()
-        if not math.isfinite(sum(losses)):
-            raise ValueError(
-                f"the loss is {losses[-1]} at step {len(self.history.step)}; "
-                "lower the learning rate or warm up longer"
-            )
-        return losses[-1]
-
-    def _share(self, rows: Tensor) -> Tensor:
-        if distributed.is_initialized():
-            rank, processes = distributed.get_rank(), distributed.get_world_size()
-            if len(rows) % processes:
-                raise ValueError(
-                    f"a batch of {len(rows)} rows cannot be shared evenly by "
-                    f"{processes} processes; choose a multiple"
-                )
-            rows = rows[rank::processes]
-        return rows.to(self.device, non_blocking=True)
-
-
-def _spread_over_processes(model: nn.Module) -> nn.Module:
-    """Return the model, averaging gradients over processes where there are several."""
-    is_sharded = hasattr(model, "unshard")  # FSDP2 averages by itself
-    if not distributed.is_initialized() or is_sharded:
-        return model
-    return DistributedDataParallel(model)
-
-
-def autocast(device: torch.device, bf16: bool) -> AbstractContextManager:
-    """Return the context in which matrix products run in bfloat16, if asked for."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
-
-
-def gains_by_bf16(
-    model: nn.Module, batches: RandomBatches, loss: Loss = next_token_loss
-) -> bool:
-    """Return whether a step is at least a tenth faster in bfloat16 on this machine.
-
-    Both ways take turns on one batch, forward and backward; the batches' state and the
-    model are left as they were.
-    """
-    device, state = next(model.parameters()).device, batches.state()
-    inputs, targets = (part.to(device) for part in next(batches))
-    batches.set_state(state)
-    seconds: dict[bool, list[float]] = {False: [], True: []}
-    for _ in range(4):
-        for bf16, times in seconds.items():
-            start = time.perf_counter()
-            with autocast(device, bf16):
-                value = loss(model, inputs, targets)
-            value.backward()
-            model.zero_grad()
-            value.item()
-            times.append(time.perf_counter() - start)
-    return min(seconds[True]) < 0.9 * min(seconds[False])
-
-
-def _is_first() -> bool:
-    return not distributed.is_initialized() or distributed.get_rank() == 0

@@ -1,4 +1,4 @@
-"""The optimisers of the course, and how the learning rate moves.
+"""The optimizers of the course, and how the learning rate moves.
 
 Axis letters: c n_embd, v vocabulary.
 """
@@ -26,15 +26,7 @@ def warmup_cosine(warmup: int, final: float = 0.0) -> Schedule:
     >>> schedule(4, 100), schedule(10, 101), schedule(100, 101)
     (0.5, 1.0, 0.0)
     """
-    _check_schedule(warmup, final)
-
-    def factor(step: int, steps: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        done = (step - warmup) / max(1, steps - 1 - warmup)
-        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-
-    return factor
+    return _warmup(warmup, final, lambda x: 0.5 * (1 + math.cos(math.pi * x)))
 
 
 def warmup_linear(warmup: int, final: float = 0.0) -> Schedule:
@@ -45,15 +37,38 @@ def warmup_linear(warmup: int, final: float = 0.0) -> Schedule:
     >>> warmup_linear(warmup=0)(50, 101)
     0.5
     """
-    _check_schedule(warmup, final)
+    return _warmup(warmup, final, lambda x: 1 - x)
+
+
+def _warmup(warmup: int, final: float, fall: Callable[[float], float]) -> Schedule:
+    """Return a schedule that rises, then follows `fall` from 1 at x = 0 to 0 at 1."""
+    if warmup < 0 or not 0 <= final <= 1:
+        raise ValueError(
+            f"warmup={warmup}, final={final}; need warmup >= 0 and 0 <= final <= 1"
+        )
 
     def factor(step: int, steps: int) -> float:
         if step < warmup:
             return (step + 1) / warmup
-        done = (step - warmup) / max(1, steps - 1 - warmup)
-        return final + (1 - final) * (1 - min(done, 1.0))
+        x = (step - warmup) / max(1, steps - 1 - warmup)
+        return final + (1 - final) * fall(min(x, 1.0))
 
     return factor
+
+
+def short_warmup(step: int, steps: int) -> float:
+    """Return the factor on the learning rate when fine-tuning: min(x/0.002, 1)·(1-x).
+
+    x is the share of updates already made: the very first one has factor 0, and the
+    line falls towards 0 during the warm-up too.
+
+    Source: GPT-1, §4.1 (0.2% of training); openai/finetune-transformer-lm, opt.py.
+
+    >>> short_warmup(0, 1000), short_warmup(1, 1000), short_warmup(500, 1000)
+    (0.0, 0.4995, 0.5)
+    """
+    x = step / steps
+    return min(x / 0.002, 1.0) * (1 - x)
 
 
 def constant(step: int, steps: int) -> float:
@@ -63,13 +78,6 @@ def constant(step: int, steps: int) -> float:
     1.0
     """
     return 1.0
-
-
-def _check_schedule(warmup: int, final: float) -> None:
-    if warmup < 0 or not 0 <= final <= 1:
-        raise ValueError(
-            f"warmup={warmup}, final={final}; need warmup >= 0 and 0 <= final <= 1"
-        )
 
 
 def matrices(model: nn.Module) -> list[Tensor]:
@@ -104,7 +112,7 @@ def adamw(
     lr: float = 1e-3,
     betas: tuple[float, float] = (0.9, 0.95),
     weight_decay: float = 0.1,
-) -> torch.optim.Optimizer:
+) -> torch.optim.AdamW:
     """Return AdamW with decay on matrices alone.
 
     The defaults for betas and decay are GPT-3's (App. B); GPT-1 has 0.9, 0.999 and
@@ -113,18 +121,35 @@ def adamw(
     >>> [group["weight_decay"] for group in adamw(nn.Linear(2, 2)).param_groups]
     [0.1, 0.0]
     """
+    return _adamw(model, matrices(model), lr, betas, weight_decay)
+
+
+def decayed_adam(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """Return GPT-1's AdamW for fine-tuning, with decay on embeddings too.
+
+    It decays every tensor of more than one axis.
+
+    Source: openai/finetune-transformer-lm, opt.py (betas 0.9 and 0.999, eps 1e-8).
+
+    >>> optimizer = decayed_adam(nn.Linear(2, 2), lr=1e-3, weight_decay=0.01)
+    >>> [group["weight_decay"] for group in optimizer.param_groups]
+    [0.01, 0.0]
+    """
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    return _adamw(model, decayed, lr, (0.9, 0.999), weight_decay)
+
+
+def _adamw(model, decayed: list[Tensor], lr, betas, weight_decay) -> torch.optim.AdamW:
+    rest = _without(decayed, model.parameters())
     groups = [
-        {"params": matrices(model), "weight_decay": weight_decay},
-        {
-            "params": _without(matrices(model), model.parameters()),
-            "weight_decay": 0.0,
-        },
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": rest, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=1e-8, fused=True)
 
 
 class Together:
-    """Several optimisers that step as one, each on parameters of its own.
+    """Several optimizers that step as one, each on parameters of its own.
 
     >>> layer = nn.Linear(2, 2)
     >>> both = Together(torch.optim.SGD([layer.weight], lr=1.0),
@@ -134,7 +159,7 @@ class Together:
     """
 
     def __init__(self, *optimizers: torch.optim.Optimizer):
-        """Take the optimisers in the order in which they step."""
+        """Take the optimizers in the order in which they step."""
         self.optimizers = optimizers
 
     @property
@@ -143,7 +168,7 @@ class Together:
         return [group for one in self.optimizers for group in one.param_groups]
 
     def step(self) -> None:
-        """Let each optimiser step."""
+        """Let each optimizer step."""
         for one in self.optimizers:
             one.step()
 
@@ -157,7 +182,7 @@ Optimizer = torch.optim.Optimizer | Together
 
 
 def parts(optimizer: Optimizer) -> Iterable[torch.optim.Optimizer]:
-    """Return the optimisers that one is made of: itself, or those that go together.
+    """Return the optimizers that one is made of: itself, or those that go together.
 
     >>> len(list(parts(adamw(nn.Linear(2, 2)))))
     1
@@ -194,43 +219,4 @@ def muon(
         torch.optim.AdamW(
             groups, lr=adamw_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True
         ),
-    )
-
-
-def short_warmup(step: int, steps: int) -> float:
-    """Return the factor on the learning rate when fine-tuning: min(x/0.002, 1)·(1-x).
-
-    x is the share of updates already made. So the very first one has factor 0, and
-    the line to 0 falls during the warm-up too.
-
-    Source: GPT-1, §4.1 (0.2% of training); openai/finetune-transformer-lm, opt.py.
-
-    >>> short_warmup(0, 1000), short_warmup(1, 1000), short_warmup(500, 1000)
-    (0.0, 0.4995, 0.5)
-    """
-    done = step / steps
-    return min(done / 0.002, 1.0) * (1 - done)
-
-
-def decayed_adam(
-    model: nn.Module, learning_rate: float, weight_decay: float
-) -> torch.optim.AdamW:
-    """Return Adam that decays every tensor of more than one axis, embeddings too.
-
-    Source: openai/finetune-transformer-lm, opt.py (betas 0.9 and 0.999, eps 1e-8).
-
-    >>> optimizer = decayed_adam(nn.Linear(2, 2), 1e-3, weight_decay=0.01)
-    >>> [group["weight_decay"] for group in optimizer.param_groups]
-    [0.01, 0.0]
-    """
-    parameters = list(model.parameters())
-    groups = [
-        {
-            "params": [p for p in parameters if p.ndim > 1],
-            "weight_decay": weight_decay,
-        },
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        groups, lr=learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True
     )

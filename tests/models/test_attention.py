@@ -107,7 +107,7 @@ def test_cached_weights_equal_rows_of_the_whole(attention):
     x = random(1, 6, 12)
     cache = KeyValueCache()
     attention(x[:, :4], cache)
-    _, last = attention(x[:, 4:], cache, 0, True)
+    _, last = attention(x[:, 4:], cache, True)
     _, whole = attention(x, return_weights=True)
     torch.testing.assert_close(last, whole[:, :, 4:])
 

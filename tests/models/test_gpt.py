@@ -205,7 +205,7 @@ def test_count_of_a_model_equals_the_count_of_its_config():
     assert count_parameters(small()) == count_parameters(small().config)
 
 
-# The initialisation, as the docstrings state it.
+# The initialization, as the docstrings state it.
 
 
 def test_initial_spread_is_as_documented():
@@ -299,14 +299,6 @@ def test_the_formula_catches_the_exact_gelu():
     mlp.gelu = nn.GELU()
     with pytest.raises(AssertionError):
         checks.close(mlp(x), right)
-
-
-@pytest.mark.parametrize("rows", [1, 16])
-def test_the_fast_product_equals_pytorchs(rows):
-    torch.manual_seed(0)
-    layer, x = layers.Linear(512, 512), torch.randn(rows, 1, 512)
-    with torch.no_grad():
-        torch.testing.assert_close(layer(x), nn.Linear.forward(layer, x))
 
 
 def test_sinusoidal_positions_equal_the_formula():

@@ -3,8 +3,10 @@
 import pytest
 import torch
 import transformers
+from torch.nn import functional as F
 
 from gptcourse.lesson import checks
+from gptcourse.models import sampling
 from gptcourse.models.gpt import GPT, GPTConfig
 from gptcourse.models.sampling import generate, next_token_probabilities, stream
 
@@ -100,9 +102,59 @@ def test_temperature_zero_takes_the_likeliest():
     assert p.tolist() == [[0.0, 1.0, 0.0]]
 
 
-def test_a_tiny_temperature_does_not_overflow():
-    p = next_token_probabilities(torch.tensor([[1.0, 3.0, 2.0]]), temperature=1e-6)
-    checks.is_distribution(p)
+INF, NAN = float("inf"), float("nan")
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 1e-40, 1e-45, 1e-300, 5e-324])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_towards_temperature_zero_the_likeliest_takes_all(temperature, dtype):
+    logits = torch.tensor([[1.0, 3.0, 2.0, -INF]], dtype=dtype)
+    for settings in ({}, {"top_k": 2}, {"top_p": 0.9}):
+        p = next_token_probabilities(logits, temperature, **settings)
+        assert p.tolist() == [[0.0, 1.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [0.25, 0.25, 0.25, 0.25, 0.0]),
+        ({"top_k": 2}, [0.5, 0.0, 0.5, 0.0, 0.0]),
+        ({"top_k": 2, "top_p": 1.0}, [0.5, 0.0, 0.5, 0.0, 0.0]),
+    ],
+)
+def test_an_infinite_temperature_is_even_over_what_is_kept(settings, expected):
+    logits = torch.tensor([3.0, 1.0, 2.0, -40.0, -INF])
+    p = next_token_probabilities(logits, temperature=INF, **settings)
+    torch.testing.assert_close(p, torch.tensor(expected))
+
+
+@pytest.mark.parametrize("top_p", [1e-30, 1e-46, 5e-324])
+def test_a_tiny_top_p_keeps_the_likeliest(top_p):
+    p = next_token_probabilities(torch.tensor([1.0, 3.0, 2.0]), top_p=top_p)
+    assert p.tolist() == [0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, INF])
+def test_infinite_logits_share_everything(temperature):
+    p = next_token_probabilities(torch.tensor([INF, 9.0, INF, -INF]), temperature)
+    assert p.tolist() == [0.5, 0.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("logits", [[1.0, NAN], [NAN, INF], [-INF, -INF]])
+@pytest.mark.parametrize("temperature", [0, 1.0])
+def test_logits_without_a_distribution_are_refused(logits, temperature):
+    rows = torch.tensor([[0.0, 1.0], logits])
+    with pytest.raises(ValueError, match="logits hold nan, or -inf for every token"):
+        next_token_probabilities(rows, temperature)
+
+
+def test_a_diverged_model_is_refused_when_it_writes():
+    model = small()
+    with torch.no_grad():
+        model.wte.weight[3] = NAN
+    for temperature in (0, 1.0):
+        with pytest.raises(ValueError, match="did the training diverge"):
+            generate(model, prompt(), 2, temperature=temperature)
 
 
 def test_draws_follow_the_distribution():
@@ -138,6 +190,47 @@ def test_dropout_is_off_while_writing_and_the_mode_is_put_back():
     assert model.training
 
 
+def test_greedy_writing_asks_no_generator():
+    generator = torch.Generator().manual_seed(7)
+    before = generator.get_state(), torch.get_rng_state()
+    generate(small(), prompt(), 3, temperature=0, generator=generator)
+    generate(small(), prompt(), 3, temperature=0)
+    assert torch.equal(generator.get_state(), before[0])
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+@pytest.mark.parametrize("b", [1, 3])
+def test_the_fast_products_give_the_logits_of_pytorchs(b):
+    config = GPTConfig(300, 8, 512, 4, 2)
+    model = GPT(config, torch.Generator().manual_seed(0)).eval()
+    x = torch.randint(300, (b, 5), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad(), sampling._products(model) as fast:
+        assert isinstance(fast, sampling._OneDNN)
+        ours = model(x)
+    torch.testing.assert_close(ours, model(x))
+
+
+def test_the_fast_products_are_really_used(monkeypatch):
+    monkeypatch.setattr(sampling, "LARGE", 1)
+    used = []
+
+    class Counted(sampling._OneDNN):
+        def __torch_function__(self, function, *rest, **more):
+            used.append(function is F.linear)
+            return super().__torch_function__(function, *rest, **more)
+
+    monkeypatch.setattr(sampling, "_OneDNN", Counted)
+    expected = greedy_without_a_cache(small(), prompt(), 3)
+    assert torch.equal(generate(small(), prompt(), 3, temperature=0), expected)
+    assert sum(used) == 3 * (4 * 2 + 1)  # four matrices a block, and the tied softmax
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_other_types_than_float32_write_with_pytorchs_products(dtype, monkeypatch):
+    monkeypatch.setattr(sampling, "LARGE", 1)
+    assert generate(small().to(dtype), prompt(), 2, temperature=0).shape == (2, 6)
+
+
 def test_no_new_tokens_is_the_prompt():
     assert torch.equal(generate(small(), prompt(), 0), prompt())
 
@@ -148,6 +241,8 @@ def test_no_new_tokens_is_the_prompt():
         ({"temperature": -0.1}, "temperature=-0.1; need >= 0"),
         ({"temperature": float("nan")}, "temperature=nan"),
         ({"top_k": 0}, "top_k=0; need a whole number >= 1"),
+        ({"top_k": 2.5}, "top_k=2.5; need a whole number >= 1"),
+        ({"top_p": float("nan")}, "top_p=nan; need 0 < p <= 1"),
         ({"top_p": 0.0}, "top_p=0.0; need 0 < p <= 1"),
         ({"top_p": 1.5}, "top_p=1.5"),
     ],

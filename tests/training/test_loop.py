@@ -11,17 +11,24 @@ import time
 import pytest
 import torch
 from einops import rearrange
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from gptcourse import pretrain
 from gptcourse.models import tensor_files
-from gptcourse.models.gpt import GPT, GPTConfig, count_parameters
+from gptcourse.models.gpt import (
+    BLOCKS,
+    GPT,
+    GPTConfig,
+    PreNormBlock,
+    count_parameters,
+)
+from gptcourse.models.lstm import LSTMConfig, LSTMLanguageModel
 from gptcourse.training.batches import RandomBatches, windows_in_order
 from gptcourse.training.checkpoints import load_checkpoint, load_gpt, save_checkpoint
 from gptcourse.training.history import History
 from gptcourse.training.loop import (
-    gains_by_bf16,
     next_token_loss,
     train,
     validation_loss,
@@ -40,7 +47,7 @@ TEXT = torch.arange(400) * 7 % 20  # each token says which comes next
 
 
 def parts(optimizer=adamw, dropout=0.1, seed=0, n_embd=16):
-    """A model, its batches and its optimiser, the same for a seed."""
+    """A model, its batches and its optimizer, the same for a seed."""
     config = GPTConfig(20, 8, n_embd, 2, 1, dropout=dropout)
     model = GPT(config, torch.Generator().manual_seed(seed))
     batches = RandomBatches(TEXT, 4, 8, torch.Generator().manual_seed(seed + 1))
@@ -130,15 +137,6 @@ def test_bf16_trains_too():
     assert history.loss[-1] < history.loss[0]
 
 
-def test_asking_for_the_faster_precision_changes_neither_model_nor_batches():
-    model, batches, _ = parts()
-    before = [p.clone() for p in model.parameters()], batches.state()
-    assert gains_by_bf16(model, batches) in (True, False)
-    assert all(map(torch.equal, model.parameters(), before[0]))
-    assert torch.equal(batches.state(), before[1])
-    assert all(p.grad is None for p in model.parameters())
-
-
 def test_a_second_call_starts_at_the_full_learning_rate_again():
     model, batches, optimizer = parts()
     rates = []
@@ -216,7 +214,7 @@ def test_decay_acts_on_matrices_and_spares_embeddings_gains_and_biases():
 
 
 @pytest.mark.parametrize("optimizer", [adamw, muon])
-def test_every_parameter_has_one_optimiser(optimizer):
+def test_every_parameter_has_one_optimizer(optimizer):
     model, *_ = parts()
     held = [id(p) for group in optimizer(model).param_groups for p in group["params"]]
     assert sorted(held) == sorted(id(p) for p in model.parameters())
@@ -278,6 +276,43 @@ def test_ctrl_c_keeps_what_was_learnt(tmp_path):
     assert len(again.step) == 9 and not again.interrupted
 
 
+@pytest.mark.parametrize("every", [2, 3, 100])
+def test_batches_that_run_out_end_the_run_with_what_was_learnt(every):
+    model, batches, optimizer = parts(dropout=0.0)
+    twin, same, twin_adamw = parts(dropout=0.0)
+    few = iter([next(batches) for _ in range(6)])
+    with pytest.warns(UserWarning, match="ended after 6 of 20 steps; give more") as one:
+        history = train(model, few, 20, optimizer, every=every, validation=lambda: 2.0)
+    assert "\n" not in str(one[0].message)
+    expected = train(twin, same, 6, twin_adamw, schedule=lambda step, _: 1.0)
+    assert history.interrupted and history.loss == expected.loss
+    assert history.validation_step[-1:] == [6]
+    assert len(set(history.validation_step)) == len(history.validation_step)
+    assert same_weights(model, twin)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"every": 0}, "every=0"),
+        ({"every": -1}, "every=-1"),
+        ({"steps": -1}, "steps=-1"),
+        ({"clip": 0.0}, "clip=0.0"),
+        ({"clip": -1.0}, "clip=-1.0"),
+        ({"clip": math.nan}, "clip=nan"),
+    ],
+)
+def test_a_number_out_of_range_is_refused_before_training(changes, message):
+    with pytest.raises(ValueError, match=f"{message}.*need steps >= 0, every >= 1"):
+        run(**{"steps": 3} | changes)
+
+
+def test_a_checkpoint_of_other_batches_is_refused_before_training(tmp_path):
+    model, batches, optimizer = parts()
+    with pytest.raises(ValueError, match="the state of RandomBatches, which a map is"):
+        train(model, map(list, batches), 3, optimizer, checkpoint=tmp_path / "run")
+
+
 # Checkpoints that do not fit.
 
 
@@ -316,16 +351,172 @@ def test_a_missing_checkpoint_is_named(tmp_path):
 
 def test_another_shape_is_refused_and_nothing_is_changed(saved):
     model, batches, optimizer = parts(n_embd=32)
-    before = {name: t.clone() for name, t in model.state_dict().items()}
-    with pytest.raises(ValueError, match=r"model\.h\.0.* is \(48,\).*\(96,\)"):
-        load_checkpoint(saved, model, optimizer, batches)
-    assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
+    refused(saved, "n_embd is 16, in this run 32; build the model", model)
 
 
-def test_another_optimiser_is_refused(saved):
+def test_another_optimizer_is_refused(saved):
+    message = "model and the optimizer that were trained"
+    refused(saved, message, optimizer=muon)
+
+
+def test_a_model_without_a_configuration_is_compared_by_its_shapes(tmp_path):
+    path, (_, batches, _) = tmp_path / "run.safetensors", parts()
+    layer, wider = torch.nn.Linear(3, 4), torch.nn.Linear(3, 5)
+    save_checkpoint(path, layer, adamw(layer), batches, History())
+    with pytest.raises(ValueError, match=r"model.bias is \(4,\) .*in this run \(5,\)"):
+        load_checkpoint(path, wider, adamw(wider), batches)
+
+
+def gpt(**changes):
+    sizes = {"n_vocab": 20, "n_ctx": 8, "n_embd": 16, "n_head": 2, "n_layer": 1}
+    return GPT(GPTConfig(**sizes | changes), torch.Generator().manual_seed(3))
+
+
+def lstm(**changes):
+    sizes = {"n_vocab": 20, "n_ctx": 8, "n_embd": 16, "width": 12}
+    return LSTMLanguageModel(LSTMConfig(**sizes | changes))
+
+
+@pytest.mark.parametrize(
+    ("make", "other", "message"),
+    [
+        (gpt, {"n_head": 4}, "n_head is 2, in this run 4"),
+        (lstm, {"n_ctx": 9}, "n_ctx is 8, in this run 9"),
+    ],
+)
+def test_another_model_with_the_same_shapes_is_refused(tmp_path, make, other, message):
+    path, model = tmp_path / "run.safetensors", make()
+    _, batches, _ = parts()
+    save_checkpoint(path, model, adamw(model), batches, History())
+    same = [t.shape for t in model.parameters()]
+    assert [t.shape for t in make(**other).parameters()] == same
+    refused(path, message, make(**other))
+    twin = make()
+    load_checkpoint(path, twin, adamw(twin), batches)
+    assert same_weights(twin, model)
+
+
+def test_an_optimizer_of_another_model_is_refused(saved, tmp_path):
     model, batches, _ = parts()
-    with pytest.raises(ValueError, match="use the optimiser it was trained with"):
-        load_checkpoint(saved, model, muon(model), batches)
+    _, _, other = parts()
+    with pytest.raises(ValueError, match="the optimizer trains a tensor .* not among"):
+        load_checkpoint(saved, model, other, batches)
+
+
+def test_other_blocks_of_the_same_shapes_are_refused(tmp_path, monkeypatch):
+    class Upside(PreNormBlock):
+        pass
+
+    monkeypatch.setitem(BLOCKS, "upside", Upside)
+    path, model = tmp_path / "run.safetensors", gpt()
+    save_checkpoint(path, model, adamw(model), parts()[1], History())
+    refused(path, "block is pre_norm, in this run upside", gpt(block="upside"))
+
+
+def test_a_classifier_of_another_kind_is_refused(tmp_path):
+    path, model = tmp_path / "run.safetensors", gpt()
+    model.kind = "entailment"
+    save_checkpoint(path, model, adamw(model), parts()[1], History())
+    other = gpt()
+    other.kind = "similarity"
+    refused(path, "kind is entailment, in this run similarity", other)
+    with pytest.raises(ValueError, match="another kind of model than a GPT"):
+        load_gpt(path)
+
+
+def test_a_run_may_go_on_with_another_dropout_and_learning_rate(saved):
+    config = GPTConfig(20, 8, 16, 2, 1, dropout=0.3)
+    model, (_, batches, _) = GPT(config), parts()
+    optimizer = adamw(model, lr=0.5)
+    assert load_checkpoint(saved, model, optimizer, batches).step == [1, 2, 3, 4]
+    assert model.config.dropout == 0.3 and optimizer.param_groups[0]["lr"] == 0.5
+    assert same_weights(model.eval(), load_gpt(saved))
+
+
+def refused(path, message, model=None, optimizer=adamw):
+    """A load that fails, in one line, leaves all that it was given as it was."""
+    torch.manual_seed(11)
+    fresh, batches, _ = parts()
+    model = model or fresh
+    chosen = optimizer(model)
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    states = torch.get_rng_state(), batches.state()
+    with pytest.raises(ValueError, match=message) as error:
+        load_checkpoint(path, model, chosen, batches)
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+    assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
+    assert all(not one.state for one in getattr(chosen, "optimizers", [chosen]))
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert torch.equal(batches.state(), states[1])
+
+
+def rewritten(path, change):
+    """Write a checkpoint again after `change` of its tensors and its header."""
+    with safe_open(path, "pt") as file:
+        header = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(tensors, header)
+    save_file(tensors, path, header)
+
+
+def of_history(change):
+    def changed(tensors, header):
+        record = json.loads(header["history"])
+        change(record)
+        header["history"] = json.dumps(record)
+
+    return changed
+
+
+MOMENT = "optimizer.wte.weight.exp_avg"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t, h: t.pop("random.batches"), "random.batches is missing"),
+        (lambda t, h: t.pop("random.torch"), "random.torch is missing"),
+        (lambda t, h: t.pop("model.wpe.weight"), "model.wpe.weight is missing"),
+        (lambda t, h: t.pop(MOMENT), f"{MOMENT} is missing"),
+        (lambda t, h: t.update({MOMENT: torch.ones(3)}), rf"{MOMENT} is \(3,\)"),
+        (lambda t, h: t.update(more=torch.ones(1)), r"more is \(1,\).*run missing"),
+        (
+            lambda t, h: t.update({"random.batches": torch.ones(9)}),
+            r"random.batches is \(9,\) torch.float32",
+        ),
+        (
+            lambda t, h: t["random.torch"].fill_(255),
+            "no generator's state",
+        ),
+        (lambda t, h: h.pop("history"), "header is damaged or of another version"),
+        (lambda t, h: h.pop("settings"), "header is damaged or of another version"),
+        (lambda t, h: h.update(history="{"), "header is damaged or of another"),
+        (lambda t, h: h.update(history="[" * 10**5), "header is damaged or of another"),
+        (lambda t, h: h.update(settings="[1]"), "header is damaged or of another"),
+        (of_history(lambda r: r.update(energy=[1])), "unexpected keyword.*'energy'"),
+        (of_history(lambda r: r.pop("loss")), "the history is not whole"),
+        (of_history(lambda r: r["loss"].pop()), "the history is not whole"),
+        (of_history(lambda r: r.pop("interrupted")), "the history is not whole"),
+        (of_history(lambda r: r.update(loss=3)), "header is damaged or of another"),
+        (
+            lambda t, h: h.update(format="gptcourse-checkpoint-1"),
+            "not a checkpoint of this course and version .*'gptcourse-checkpoint-1'",
+        ),
+    ],
+)
+def test_a_checkpoint_with_a_part_missing_or_more_is_refused(saved, change, message):
+    rewritten(saved, change)
+    refused(saved, message)
+
+
+def test_a_gpt_of_another_version_is_refused(saved):
+    def change(tensors, header):
+        settings = json.loads(header["settings"]) | {"n_expert": 8}
+        header["settings"] = json.dumps(settings)
+
+    rewritten(saved, change)
+    with pytest.raises(ValueError, match="is of another version .*'n_expert'"):
+        load_gpt(saved)
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoint(saved, monkeypatch):
@@ -375,6 +566,7 @@ import json, os, signal
 from pathlib import Path
 from torch import distributed
 from gptcourse import pretrain
+from gptcourse.training import processes
 class PressedOnce(pretrain.RandomBatches):
     drawn = 0
     def __next__(self):
@@ -396,7 +588,7 @@ distributed.all_gather_object(ends, (len(history.step), history.interrupted))
 if os.environ["RANK"] == "0":
     Path("losses.json").write_text(json.dumps(losses | dict(ends=ends)))
 distributed.destroy_process_group()
-pretrain.end()
+processes.leave()
 """
 
 
@@ -454,7 +646,7 @@ def test_two_processes_give_the_losses_of_one(losses, way):
 
 
 def test_a_ctrl_c_that_one_process_sees_stops_all_at_the_same_step(losses):
-    assert losses["ends"] == [[10, True]] * 2
+    assert losses["ends"] == [[4, True]] * 2
 
 
 def test_the_losses_of_processes_that_never_meet_would_differ(losses):
