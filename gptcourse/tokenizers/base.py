@@ -1,17 +1,29 @@
-"""What all tokenizers check and mend: ids in the vocabulary, text that is Unicode.
+"""What all tokenizers share: whole ids, text that is Unicode, JSON files.
 
-Text from tokens that arrive one by one, without half a character.
-
-Tokenizer files: JSON that names its format, written whole or not at all.
+Also the decoder for tokens that arrive one by one, without half a character.
 """
 
 import json
-import os
 from codecs import getincrementaldecoder
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from operator import index
 from pathlib import Path
 from typing import Protocol
+
+from gptcourse.common import whole_file
+
+
+class Encoder(Protocol):
+    """What models, tasks and fine-tuning ask of a tokenizer.
+
+    Those of this package also have train, decode, save and load.
+    """
+
+    n_vocab: int
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text."""
 
 
 def as_texts(texts: Iterable[str]) -> Iterable[str]:
@@ -41,38 +53,29 @@ def without_surrogates(text: str) -> str:
     return text
 
 
-def plain_ids(ids: Iterable[int]) -> list[int]:
+def checked_ids(ids: Iterable[int], known, n_vocab: int) -> list[int]:
     """Return ids as a list of ints, from a list, an array or a tensor of one axis (t).
 
-    Raises: TypeError if they are not whole numbers in one axis.
+    Raises: TypeError if they are not whole numbers in one axis; ValueError for the
+    first that is not among the known ones.
 
-    >>> plain_ids(range(3))
-    [0, 1, 2]
-    """
-    ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
-    for place, i in enumerate(ids):
-        if type(i) is not int:
-            try:
-                ids[place] = index(i)
-            except TypeError:
-                raise TypeError(
-                    f"ids[{place}] is {i!r}: give whole numbers in one axis"
-                ) from None
-    return ids
-
-
-def refuse_outside(ids: list[int], known, n_vocab: int) -> None:
-    """Raise ValueError for the first id that is not among the known ones.
-
-    >>> refuse_outside([1, 9], known=range(4), n_vocab=4)
+    >>> checked_ids([1, 9], known=range(4), n_vocab=4)
     Traceback (most recent call last):
     ValueError: id 9 at position 1 is outside the vocabulary of 4
     """
+    ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
     for place, i in enumerate(ids):
+        try:
+            ids[place] = i = index(i)
+        except TypeError:
+            raise TypeError(
+                f"ids[{place}] is {i!r}: give whole numbers in one axis"
+            ) from None
         if i not in known:
             raise ValueError(
                 f"id {i} at position {place} is outside the vocabulary of {n_vocab}"
             )
+    return ids
 
 
 class StreamDecoder:
@@ -104,22 +107,26 @@ VERSION = 1
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 file beside `path`, then give it that name: no half-written file.
+    """Write a whole UTF-8 file, or leave the older one as it was."""
+    with whole_file(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="\n")
 
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_text(Path(folder, "a.txt"), "whole")
-    ...     os.listdir(folder)
-    ['a.txt']
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Begin every ValueError's message with the file's name, or one in that folder.
+
+    >>> with naming("vocab.json"):
+    ...     raise ValueError("no ids")
+    Traceback (most recent call last):
+    ValueError: vocab.json: no ids
     """
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        yield
+    except ValueError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise ValueError(f"{path}: {error}") from None
 
 
 def read_text(path: str | Path) -> str:
@@ -137,6 +144,8 @@ def read_object(path: str | Path) -> dict:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise ValueError(f"{path}: no JSON at {place}: {error.msg}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: its JSON is nested too deeply to read") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path}: holds a {type(value).__name__}, not a JSON object")
     return value
@@ -166,12 +175,3 @@ def load_fields(path: str | Path, kind: str, **types: type) -> list:
         if not isinstance(data.get(name), wanted):
             raise ValueError(f"{path}: {name!r} is missing or no {wanted.__name__}")
     return [data[name] for name in types]
-
-
-class Encoder(Protocol):
-    """What is asked of a tokenizer here."""
-
-    n_vocab: int
-
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of a text."""

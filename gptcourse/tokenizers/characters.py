@@ -5,9 +5,9 @@ from pathlib import Path
 
 from gptcourse.tokenizers.base import (
     as_texts,
+    checked_ids,
     load_fields,
-    plain_ids,
-    refuse_outside,
+    naming,
     save_fields,
     without_surrogates,
 )
@@ -35,8 +35,7 @@ class ByteTokenizer:
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """Return the ids as bytes; ValueError names an id of 256 or more."""
-        ids = plain_ids(ids)
-        refuse_outside(ids, range(self.n_vocab), self.n_vocab)
+        ids = checked_ids(ids, range(self.n_vocab), self.n_vocab)
         return bytes(ids)
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -92,8 +91,7 @@ class CharacterTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the characters, U+FFFD for id 0; ValueError for an id too large."""
-        ids = plain_ids(ids)
-        refuse_outside(ids, range(self.n_vocab), self.n_vocab)
+        ids = checked_ids(ids, range(self.n_vocab), self.n_vocab)
         symbols = UNKNOWN + self.characters
         return "".join(map(symbols.__getitem__, ids))
 
@@ -109,7 +107,5 @@ class CharacterTokenizer:
     def load(cls, path: str | Path) -> "CharacterTokenizer":
         """Read what `save` wrote; ValueError if the file is something else."""
         (characters,) = load_fields(path, "character", characters=str)
-        try:
+        with naming(path):
             return cls(characters)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None

@@ -1,21 +1,30 @@
-"""Other people's tokenizer files: Hugging Face's, OpenAI's and tiktoken's.
+"""Other people's tokenizers: Hugging Face's files, and tiktoken's encodings.
 
-A loader refuses merges that no training can have made, because the programs that read
-such a file need not agree on how it encodes a text. An error begins with the file.
+What would encode text otherwise than the program that a file was written for is
+refused in one line, which begins with the file.
 """
 
-import json
-from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gptcourse.tokenizers.base import read_object, read_text, write_text
-from gptcourse.tokenizers.byte_pair import END_OF_TEXT, GPT2_PATTERN, BytePairTokenizer
-from gptcourse.tokenizers.merges import check_merges, find_merges
-from gptcourse.tokenizers.vocabulary import from_symbols, read_merge, to_symbols
+import tiktoken
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-_FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
+from gptcourse.tokenizers.base import naming, read_object, read_text, write_text
+from gptcourse.tokenizers.byte_pair import END_OF_TEXT, GPT2_PATTERN, BytePairTokenizer
+from gptcourse.tokenizers.merges import find_merges, merges_of
+from gptcourse.tokenizers.vocabulary import (
+    BytePair,
+    from_symbols,
+    read_merge,
+    to_symbols,
+)
+
+TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"
+VOCABULARY, MERGES = "vocab.json", "merges.txt"
+_ADDED, _NAMES = "added_tokens.json", "special_tokens_map.json"
+#: what else a folder's tokenizer may consist of, beside a `tokenizer.json` and settings
+OTHERS = (VOCABULARY, MERGES, _ADDED, _NAMES)
 
 
 def save_huggingface(tokenizer: BytePairTokenizer, path: str | Path) -> None:
@@ -34,46 +43,61 @@ def save_huggingface(tokenizer: BytePairTokenizer, path: str | Path) -> None:
                 f"special token {name!r} is how tokenizer.json spells token"
                 f" {vocabulary[name]}: choose another name"
             )
-    data = {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [
-            {"id": i, "content": name, **dict.fromkeys(_FLAGS, False), "special": True}
-            for name, i in tokenizer.special.items()
-        ],
-        "normalizer": None,
-        "pre_tokenizer": _cut_by(tokenizer.pattern),
-        "post_processor": _byte_level(use_regex=False),
-        "decoder": _byte_level(use_regex=False),
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": None,
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
-            "fuse_unk": False,
-            "byte_fallback": False,
-            "ignore_merges": False,
-            "vocab": vocabulary | tokenizer.special,
-            "merges": [list(map(to_symbols, pair)) for pair in tokenizer.merges],
-        },
-    }
-    write_text(path, json.dumps(data, ensure_ascii=False, indent=1))
+    merges = [tuple(map(to_symbols, pair)) for pair in tokenizer.merges]
+    theirs = Tokenizer(models.BPE(vocabulary | tokenizer.special, merges))
+    cut = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if tokenizer.pattern != GPT2_PATTERN:
+        split = pre_tokenizers.Split(Regex(tokenizer.pattern), "isolated")
+        cut.use_regex = False
+        cut = pre_tokenizers.Sequence([split, cut])
+    theirs.pre_tokenizer, theirs.decoder = cut, decoders.ByteLevel()
+    theirs.add_special_tokens(list(tokenizer.special))
+    write_text(path, theirs.to_str(pretty=True))
 
 
 def load_huggingface(path: str | Path) -> BytePairTokenizer:
-    """Read a byte-level BPE from a `tokenizer.json`, ids, pattern and special tokens.
+    """Read a byte-level BPE from a `tokenizer.json` or from a model's folder.
 
-    Special tokens that a template adds to every text are left to the caller.
+    A folder has `tokenizer.json`, or else GPT-2's `vocab.json` and `merges.txt`; tokens
+    that the files beside them add are special tokens here. Special tokens that a
+    template adds to every text are left to the caller.
 
-    Raises: ValueError for another kind of model, and for a normalizer, a prefix space,
-    a pre-tokenizer or an added token that would encode text otherwise than ours.
+    Raises: ValueError for another kind of model; for a normalizer, a prefix space, a
+    pre-tokenizer or an added token that would encode text otherwise than ours; for ids
+    and merges that do not belong together; FileNotFoundError.
 
     >>> load_huggingface("tokenizer.json").n_vocab  # doctest: +SKIP
     50257
     """
-    with _naming(path):
+    path = Path(path)
+    if not path.is_dir():
+        return _read_file(path, {})
+    with naming(path):
+        added = _read_beside(path)
+    if (path / TOKENIZER).is_file():
+        return _read_file(path / TOKENIZER, added)
+    return _read_two_files(path, added)
+
+
+def from_tiktoken(encoding: tiktoken.Encoding) -> BytePairTokenizer:
+    """Return one of tiktoken's encodings as a tokenizer that shows its merges.
+
+    tiktoken has ranks alone, from which the merges are found again.
+
+    Raises: ValueError for ranks that no merges give.
+    Source: tiktoken's README, "Extending tiktoken", for the names that it reads.
+
+    >>> from_tiktoken(tiktoken.get_encoding("gpt2")).n_vocab  # doctest: +SKIP
+    50257
+    """
+    ids = encoding._mergeable_ranks
+    in_order = sorted(ids, key=ids.get)
+    merges = merges_of(find_merges(token for token in in_order if len(token) > 1))
+    return BytePairTokenizer(merges, encoding._special_tokens, encoding._pat_str, ids)
+
+
+def _read_file(path: Path, added: Mapping[str, int | None]) -> BytePairTokenizer:
+    with naming(path):
         data = read_object(path)
         model = _field(data, "model", dict)
         if model.get("type") != "BPE":
@@ -83,101 +107,101 @@ def load_huggingface(path: str | Path) -> BytePairTokenizer:
                 raise ValueError(f"model has {name} {model[name]!r}: not byte-level")
         if data.get("normalizer"):
             raise ValueError("the normalizer changes text before it is encoded")
-        special = dict(map(_read_added, data.get("added_tokens") or []))
-        merges = check_merges(list(map(read_merge, _field(model, "merges", list))))
+        tokens = _field({"added_tokens": []} | data, "added_tokens", list)
+        special = dict(map(_read_added, tokens))
+        special = _with_added(special, added)
+        merges = list(map(read_merge, _field(model, "merges", list)))
         ids = _read_vocabulary(_field(model, "vocab", dict), special)
-        return BytePairTokenizer(
-            merges, special, _read_pattern(data.get("pre_tokenizer")), ids
-        )
-
-
-def load_openai(
-    encoder: str | Path,
-    merges: str | Path,
-    special: Sequence[str] = (END_OF_TEXT,),
-) -> BytePairTokenizer:
-    """Read GPT-2's released `encoder.json` (ids) and `vocab.bpe` (merges).
-
-    Raises: ValueError for a line that is no merge, a merge that comes twice, a token
-    of one file that the other lacks.
-
-    >>> load_openai("encoder.json", "vocab.bpe").special  # doctest: +SKIP
-    {'<|endoftext|>': 50256}
-    """
-    with _naming(merges):
-        lines = read_text(merges).splitlines()
-        start = 1 if lines and lines[0].startswith("#version") else 0
-        pairs = []
-        for number, line in enumerate(lines[start:], start=start + 1):
-            try:
-                pairs.append(read_merge(line))
-            except ValueError as error:
-                raise ValueError(f"line {number}: {error}") from None
-        pairs = check_merges(pairs)
-    with _naming(encoder):
-        names = read_object(encoder)
-        for name in special:
-            if name not in names:
-                raise ValueError(f"special token {name!r} has no id")
-        ids = _read_vocabulary(names, special)
-        special = {name: names[name] for name in special}
-        return BytePairTokenizer(pairs, special, GPT2_PATTERN, ids)
-
-
-def load_tiktoken(
-    path: str | Path,
-    special: Sequence[str] | Mapping[str, int] = (),
-    pattern: str = GPT2_PATTERN,
-) -> BytePairTokenizer:
-    """Read a tiktoken rank file: a line is a token in base64, a space and its rank.
-
-    The file holds neither merges, which are found again from the ranks, nor special
-    tokens and pattern: tiktoken keeps those in its code (`tiktoken_ext`).
-
-    Raises: ValueError for a line that is none, a rank or a token that comes twice, a
-    rank that is missing, a token that the earlier ones do not join to.
-
-    >>> load_tiktoken("gpt2.tiktoken", ["<|endoftext|>"])  # doctest: +SKIP
-    """
-    with _naming(path):
-        tokens = {}
-        for number, line in enumerate(read_text(path).splitlines(), start=1):
-            token, rank = _read_rank(line, number)
-            if rank in tokens:
-                raise ValueError(f"line {number} repeats rank {rank}")
-            tokens[rank] = token
-        taken = special.values() if isinstance(special, Mapping) else ()
-        for rank in range(max(tokens, default=0)):
-            if rank not in tokens and rank not in taken:
-                raise ValueError(f"rank {rank} is missing")
-        ids = {}
-        for rank, token in sorted(tokens.items()):
-            if token in ids:
-                raise ValueError(f"ranks {ids[token]} and {rank} are both {token!r}")
-            ids[token] = rank
-        merges = find_merges(token for token in ids if len(token) > 1)
+        pattern = _read_pattern(data.get("pre_tokenizer"))
         return BytePairTokenizer(merges, special, pattern, ids)
 
 
-def _byte_level(use_regex: bool) -> dict:
-    return {
-        "type": "ByteLevel",
-        "add_prefix_space": False,
-        "trim_offsets": True,
-        "use_regex": use_regex,
-    }
+def _read_two_files(folder: Path, added: Mapping[str, int | None]) -> BytePairTokenizer:
+    with naming(folder):
+        merges = list(_read_merges(folder / MERGES))
+        names = read_object(folder / VOCABULARY)
+        declared = {END_OF_TEXT: None} | added
+        special = {name: names[name] for name in declared if name in names}
+        special = _with_added(special, declared)
+        ids = _read_vocabulary(names, special)
+        return BytePairTokenizer(merges, special, GPT2_PATTERN, ids)
 
 
-def _cut_by(pattern: str) -> dict:
-    if pattern == GPT2_PATTERN:
-        return _byte_level(use_regex=True)
-    split = {
-        "type": "Split",
-        "pattern": {"Regex": pattern},
-        "behavior": "Isolated",
-        "invert": False,
-    }
-    return {"type": "Sequence", "pretokenizers": [split, _byte_level(use_regex=False)]}
+def _read_merges(path: Path) -> Iterator[BytePair]:
+    for number, line in enumerate(read_text(path).rstrip().splitlines(), start=1):
+        if number > 1 or not line.startswith("#version"):
+            with naming(path), naming(f"line {number}"):
+                yield read_merge(line)
+
+
+def _read_beside(folder: Path) -> dict[str, int | None]:
+    """Return the special tokens that a folder's other files add; None: no id is given.
+
+    Raises: ValueError for a token that is cut out of every text, special or not.
+    """
+    settings, names, ids = (
+        read_object(folder / name) if (folder / name).is_file() else {}
+        for name in (SETTINGS, _NAMES, _ADDED)
+    )
+    if settings.get("add_prefix_space"):
+        raise ValueError(f"{SETTINGS} adds a space before every text")
+    special = dict.fromkeys(_special_names(settings | names))
+    numbered = {"added_tokens_decoder": {}} | settings
+    for i, token in _field(numbered, "added_tokens_decoder", dict).items():
+        name, i = _read_added(token, int(i))
+        special[name] = i
+    for name, i in ids.items():
+        token = {"content": name, "special": name in special}
+        special |= [_read_added(token, i)]
+    return special
+
+
+def _special_names(settings: dict) -> Iterator[str]:
+    for key, value in settings.items():
+        if key.endswith(("_token", "_special_tokens")):
+            for token in value if isinstance(value, list) else [value]:
+                match token:
+                    case str(name):
+                        yield name
+                    case {"content": str()}:
+                        yield _read_added(token | {"special": True}, 0)[0]
+
+
+def _with_added(
+    special: dict[str, int], added: Mapping[str, int | None]
+) -> dict[str, int]:
+    for name, i in added.items():
+        if special.setdefault(name, i) is None:
+            raise ValueError(f"special token {name!r} has no id")
+        if i not in (None, special[name]):
+            raise ValueError(f"special token {name!r} has ids {special[name]} and {i}")
+    return special
+
+
+def _read_added(token: dict, i: int | None = None) -> tuple[str, int]:
+    """Return an added token's name and id; ValueError if ours would read it otherwise.
+
+    One that is not special is cut out of every text before the merges are applied.
+    """
+    match token, i:
+        case ({"content": str(name), "id": int(i)}, None) | (
+            {"content": str(name)},
+            int(i),
+        ):
+            for flag in ("single_word", "lstrip", "rstrip"):
+                if token.get(flag):
+                    raise ValueError(f"added token {name!r} has {flag}, unknown here")
+            if not token.get("special"):
+                raise ValueError(
+                    f"added token {name!r} is cut out of every text, unknown here: it"
+                    " is no special token"
+                )
+            return name, i
+    raise ValueError(f"added token {token} has no content or no id")
+
+
+def _read_vocabulary(names: dict, special: Mapping[str, int]) -> dict[bytes, int]:
+    return {from_symbols(name): i for name, i in names.items() if name not in special}
 
 
 def _read_pattern(cut: dict | None) -> str:
@@ -202,45 +226,7 @@ def _read_pattern(cut: dict | None) -> str:
     raise ValueError(f"the pre-tokenizer is no byte-level cut by a pattern: {cut}")
 
 
-def _read_added(token: dict) -> tuple[str, int]:
-    """Return an added token's name and id; ValueError if it swallows spaces."""
-    match token:
-        case {"content": str(name), "id": int(i)}:
-            for flag in ("single_word", "lstrip", "rstrip"):
-                if token.get(flag):
-                    raise ValueError(f"added token {name!r} has {flag}, unknown here")
-            return name, i
-    raise ValueError(f"added token {token} has no content or no id")
-
-
-def _read_vocabulary(names: dict, special: Iterable[str]) -> dict[bytes, int]:
-    left_out = set(special)
-    return {from_symbols(name): i for name, i in names.items() if name not in left_out}
-
-
-def _read_rank(line: str, number: int) -> tuple[bytes, int]:
-    try:
-        token, rank = line.split(" ")
-        token, rank = b64decode(token, validate=True), int(rank)
-    except ValueError:
-        token, rank = b"", 0
-    if not token or rank < 0:
-        raise ValueError(f"line {number} is no token in base64, a space and a rank")
-    return token, rank
-
-
 def _field(data: dict, name: str, wanted: type):
     if not isinstance(data.get(name), wanted):
         raise ValueError(f"{name!r} is missing or no {wanted.__name__}")
     return data[name]
-
-
-@contextmanager
-def _naming(path: str | Path) -> Iterator[None]:
-    """Begin every ValueError's message with the file's name, once."""
-    try:
-        yield
-    except ValueError as error:
-        if str(error).startswith(f"{path}: "):
-            raise
-        raise ValueError(f"{path}: {error}") from None

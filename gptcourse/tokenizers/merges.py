@@ -1,114 +1,125 @@
 """Byte-pair merges: learning them, applying them, finding them again from tokens.
 
+Built by hand in notebook 04.
+
 A symbol is a number: 0 to n_symbols - 1 at first; merge i makes n_symbols + i.
 """
 
 import heapq
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, repeat
 
-from gptcourse.tokenizers.vocabulary import BYTE_ORDER, BYTE_RANKS, BytePair, Pair
+import numpy as np
+
+from gptcourse.tokenizers.vocabulary import BYTE_RANKS, BytePair, Pair, byte_tokens
 
 _NEVER = sys.maxsize
 _LONG = 100
+_NO_SYMBOL = -1
 
 
 def learn_merges(
-    counts: Mapping[str, int], n_symbols: int, n_merges: int
+    words: Mapping[Sequence[int], int], n_symbols: int, n_merges: int
 ) -> list[Pair]:
     """Join the most frequent pair of neighbours, n_merges times or until none is left.
 
-    `counts` maps each word, spelled with one character chr(symbol) for each symbol, to
-    how often it occurs. Of pairs with equal counts the one with the smaller symbols
-    comes first, as in Hugging Face's `tokenizers`.
+    `words` maps each word, a series of symbols, to how often it occurs. Of pairs with
+    equal counts the one with the smaller symbols comes first, as in Hugging Face's
+    `tokenizers`. A merge costs what it changes, however long the words are.
 
     Source: Sennrich et al. 2016, algorithm 1.
 
-    >>> learn_merges({"\\0\\1\\1": 3, "\\1\\1": 1}, n_symbols=2, n_merges=9)
+    >>> learn_merges({(0, 1, 1): 3, (1, 1): 1}, n_symbols=2, n_merges=9)
     [(1, 1), (0, 2)]
     """
-    words = _CountedWords(counts)
+    cells, weights = [_NO_SYMBOL], [0]
+    for word, count in words.items():
+        cells += [*word, _NO_SYMBOL]
+        weights += [count] * len(word) + [0]
+    row, weight = _Row(cells), weights.__getitem__
+    counts = {pair: sum(map(weight, where)) for pair, where in row.places.items()}
+    # The count in the high bits, the pair in the low: numbers compare fast.
+    queue = [pair - (count << 64) for pair, count in counts.items()]
+    heapq.heapify(queue)
     merges = []
-    while len(merges) < n_merges and (found := words.pop_most_frequent()):
-        pair, places = found
-        words.join(pair, chr(n_symbols + len(merges)), places)
-        merges.append((ord(pair[0]), ord(pair[1])))
+    while queue and len(merges) < n_merges:
+        queued = heapq.heappop(queue)
+        pair = queued & 0xFFFFFFFFFFFFFFFF
+        now = pair - (counts[pair] << 64)
+        if now != queued:  # other merges took some of its occurrences, or all
+            if counts[pair]:
+                heapq.heappush(queue, now)
+            continue
+        for old, made, where in row.join(pair, n_symbols + len(merges)):
+            count = sum(map(weight, where))
+            counts[old] -= count
+            counts[made] = count
+            heapq.heappush(queue, made - (count << 64))
+        merges.append(_symbols(pair))
     return merges
 
 
-class _CountedWords:
-    """Words and the counts of their pairs, which a merge changes only where it joins.
+class _Row:
+    """All symbols in a row, with _NO_SYMBOL at both ends of a word.
 
-    Words and pairs are strings because Python searches, cuts and joins those in C. The
-    queue holds (-count, pair, places), the words in which the pair occurs.
+    A merged symbol takes as many cells as it joins, and stands in the first and the
+    last of them, where its neighbours look. A pair is one number, left << 32 | right;
+    its places are the first cells of its right symbols. What stands there may have
+    changed since, and is looked at before it is joined.
     """
 
-    def __init__(self, counts: Mapping[str, int]):
-        self.words = list(counts)
-        self.weights = list(counts.values())
-        places = defaultdict(list)
-        for i, word in enumerate(self.words):
-            for left, right in pairwise(word):
-                places[left + right].append(i)
-        self.counts = {pair: self._count(where) for pair, where in places.items()}
-        self.queue = [(-self.counts[pair], pair, places[pair]) for pair in places]
-        heapq.heapify(self.queue)
+    def __init__(self, cells: list[int]):
+        self.cells = cells
+        self.lengths = defaultdict(lambda: 1)
+        self.places = _places_of_pairs(np.array(cells))
 
-    def _count(self, places: list[int]) -> int:
-        return sum(map(self.weights.__getitem__, places))
+    def join(self, pair: int, new: int) -> Iterator[tuple[int, int, list[int]]]:
+        """Write `new` for the pair; yield each neighbouring pair, then and now."""
+        cells, (left, right) = self.cells, _symbols(pair)
+        n_left, n_right = self.lengths[left], self.lengths[right]
+        self.lengths[new] = n_left + n_right
+        before, after = defaultdict(list), defaultdict(list)
+        for i in self.places.pop(pair):
+            if cells[i] == right and cells[i - 1] == left:
+                start, end = i - n_left, i + n_right
+                cells[start] = cells[i] = cells[end - 1] = new
+                before[cells[start - 1]].append(start)
+                after[cells[end]].append(end)
+        before.pop(_NO_SYMBOL, None)
+        after.pop(_NO_SYMBOL, None)
+        then, now = right << 32, new << 32
+        for symbol, where in after.items():
+            self.places[now | symbol] = where
+            yield then | symbol, now | symbol, where
+        # Last, as here `symbol` can be `new`, whose pair with `left` was made above.
+        for symbol, where in before.items():
+            symbol <<= 32
+            self.places[symbol | new] = where
+            yield symbol | left, symbol | new, where
 
-    def pop_most_frequent(self) -> tuple[str, list[int]] | None:
-        """Take the top; one whose count has fallen since goes back, corrected."""
-        while self.queue:
-            queued, pair, places = self.queue[0]
-            now = -self.counts[pair]
-            if now == queued:
-                heapq.heappop(self.queue)
-                return pair, places
-            if now:
-                heapq.heapreplace(self.queue, (now, pair, places))
-            else:
-                heapq.heappop(self.queue)
-        return None
 
-    def join(self, pair: str, new: str, places: list[int]) -> None:
-        """Write `new` for the pair in these words, and count the pairs beside it.
+def _symbols(pair: int) -> Pair:
+    return pair >> 32, pair & 0xFFFFFFFF
 
-        A word is noted once for each neighbour that an occurrence of the pair has, so
-        a pair is counted once for all words.
-        """
-        words, twins = self.words, []
-        lefts, rights = defaultdict(list), defaultdict(list)
-        for i in places:
-            parts = words[i].split(pair)
-            if len(parts) == 1:  # joined before, or its pair went into other merges
-                continue
-            words[i] = new.join(parts)
-            before = parts[0]
-            for after in parts[1:]:
-                if before:
-                    lefts[before[-1]].append(i)
-                if after:
-                    rights[after[0]].append(i)
-                before = after
-            if len(parts) > 2:
-                twins += [i] * parts[1:-1].count("")
-        left, right = pair
-        for symbol, where in lefts.items():
-            self._replace(symbol + left, symbol + new, where)
-        for symbol, where in rights.items():
-            self._replace(right + symbol, new + symbol, where)
-        if twins:
-            self._replace(right + left, new + new, twins)
-        del self.counts[pair]
 
-    def _replace(self, old: str, new: str, places: list[int]) -> None:
-        count = self._count(places)
-        self.counts[old] -= count
-        self.counts[new] = count
-        heapq.heappush(self.queue, (-count, new, places))
+def _places_of_pairs(cells: np.ndarray) -> dict[int, list[int]]:
+    """Return where each pair of neighbours occurs, in order."""
+    pairs = cells[:-1] << 32 | cells[1:]
+    order = pairs.argsort(kind="stable")
+    # Beside _NO_SYMBOL, a pair is negative.
+    order = order[np.count_nonzero(pairs < 0) :]
+    starts = np.flatnonzero(np.diff(pairs[order], prepend=-1))
+    places = (order + 1).tolist()
+    return {
+        pair: places[start:end]
+        for pair, (start, end) in zip(
+            pairs[order[starts]].tolist(),
+            pairwise([*starts.tolist(), len(places)]),
+            strict=True,
+        )
+    }
 
 
 def apply_merges(symbols: list[int], ranks: Mapping[Pair, int]) -> list[int]:
@@ -137,31 +148,22 @@ def apply_merges(symbols: list[int], ranks: Mapping[Pair, int]) -> list[int]:
 
 
 def _apply_to_long(symbols: list[int], ranks: Mapping[Pair, int]) -> list[int]:
-    """Do the same in n log n steps: a heap of places over a linked list of symbols."""
-    end = len(symbols)
-    symbols = [*symbols, None]
-    after, before = list(range(1, end + 2)), list(range(-1, end))
-    queue = []
-
-    def offer(i: int) -> None:
-        new = ranks.get((symbols[i], symbols[after[i]]))
-        if new is not None:
-            heapq.heappush(queue, (new, i))
-
-    for i in range(end):
-        offer(i)
-    while queue:
-        new, i = heapq.heappop(queue)
-        gone = after[i] if symbols[i] is not None else end
-        if gone == end or ranks.get((symbols[i], symbols[gone])) != new:
-            continue
-        symbols[i], symbols[gone] = new, None
-        after[i] = after[gone]
-        before[after[i]] = i
-        offer(i)
-        if before[i] >= 0:
-            offer(before[i])
-    return [symbol for symbol in symbols if symbol is not None]
+    """Do the same with a queue of merges, each joined at all its places at once."""
+    row = _Row([_NO_SYMBOL, *symbols, _NO_SYMBOL])
+    made, queue = list(row.places), []
+    while made or queue:
+        for pair in made:
+            if (new := ranks.get(_symbols(pair))) is not None:
+                heapq.heappush(queue, (new, pair))
+        made = []
+        if queue:
+            new, pair = heapq.heappop(queue)
+            made = [pair for _, pair, _ in row.join(pair, new)]
+    joined, i = [], 1
+    while i <= len(symbols):
+        joined.append(row.cells[i])
+        i += row.lengths[row.cells[i]]
+    return joined
 
 
 def spell(token: bytes) -> list[int]:
@@ -173,19 +175,31 @@ def spell(token: bytes) -> list[int]:
     return list(token.translate(BYTE_RANKS))
 
 
-def find_merges(tokens: Iterable[bytes]) -> list[BytePair]:
-    """Return the merge that makes each token, from tokens in the order of learning.
+def merges_of(pairs: Iterable[Pair]) -> list[BytePair]:
+    """Return the two tokens that each pair of symbols joins, in the order of learning.
+
+    >>> merges_of([(0, 1), (256, 0)])
+    [(b'!', b'"'), (b'!"', b'!')]
+    """
+    tokens, merges = byte_tokens(), []
+    for left, right in pairs:
+        merges.append((tokens[left], tokens[right]))
+        tokens.append(tokens[left] + tokens[right])
+    return merges
+
+
+def find_merges(tokens: Iterable[bytes]) -> dict[Pair, int]:
+    """Return the pair that makes each token, with its symbol, in the order of learning.
 
     By the time a token was learnt, the merges before it had joined its bytes to two
     symbols, always the same two; so tokens alone tell the merges.
 
     Raises: ValueError for the first token that the merges before it do not reach.
 
-    >>> find_merges([b"bc", b"abc"])
-    [(b'b', b'c'), (b'a', b'bc')]
+    >>> find_merges([b'"#', b'!"#'])
+    {(1, 2): 256, (0, 256): 257}
     """
-    spelled = [bytes([byte]) for byte in BYTE_ORDER]
-    ranks, merges = {}, []
+    spelled, ranks = byte_tokens(), {}
     for i, token in enumerate(tokens, start=1):
         pair = apply_merges(spell(token), ranks)
         if len(pair) != 2:
@@ -194,24 +208,25 @@ def find_merges(tokens: Iterable[bytes]) -> list[BytePair]:
                 f"merge {i} makes {token!r}, but the merges before it leave {parts}"
             )
         ranks[tuple(pair)] = len(spelled)
-        merges.append((spelled[pair[0]], spelled[pair[1]]))
         spelled.append(token)
-    return merges
+    return ranks
 
 
-def check_merges(pairs: Sequence[BytePair]) -> list[BytePair]:
-    """Return the merges of a file, one for each token, if training can have made them.
+def check_merges(merges: Iterable[BytePair]) -> dict[Pair, int]:
+    """Return the symbol that each pair becomes, if training can have made the merges.
 
     Some files list every pair that spells a token; the one that can occur is kept.
 
     Raises: ValueError with the number, from 1, of the merge that is wrong.
 
+    >>> check_merges([(b"!", b'"')])
+    {(0, 1): 256}
     >>> check_merges([(b"b", b"c"), (b"ab", b"c")])
     Traceback (most recent call last):
     ValueError: merge 2 joins b'ab', which is no byte and no merge before it makes
     """
-    known, place = {bytes([byte]) for byte in range(256)}, {}
-    for i, pair in enumerate(pairs, start=1):
+    known, place = set(byte_tokens()), {}
+    for i, pair in enumerate(merges, start=1):
         for part in pair:
             if part not in known:
                 raise ValueError(
@@ -221,11 +236,11 @@ def check_merges(pairs: Sequence[BytePair]) -> list[BytePair]:
         if place.setdefault(pair, i) != i:
             raise ValueError(f"merge {i} repeats merge {place[pair]}, {pair}")
         known.add(pair[0] + pair[1])
-    merges = find_merges(dict.fromkeys(left + right for left, right in pairs))
-    for pair in merges:
+    ranks = find_merges(dict.fromkeys(left + right for left, right in place))
+    for pair in merges_of(ranks):
         if pair not in place:
             raise ValueError(
                 f"the merges spell {pair[0] + pair[1]!r} otherwise than {pair}, the"
                 " only pair that its bytes join to: no training makes them"
             )
-    return merges
+    return ranks

@@ -1,9 +1,9 @@
-"""GPT-2's printable names of the 256 bytes, in which its files spell their tokens.
+"""A vocabulary: how its tokens are spelled in files, and which id each has.
 
-Which id each token has: numbers for bytes, merges and special tokens, and checks.
+The printable names of the 256 bytes are built by hand in notebook 04.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 Pair = tuple[int, int]
 BytePair = tuple[bytes, bytes]
@@ -55,32 +55,6 @@ def byte_tokens() -> list[bytes]:
     ([b'!', b'"', b'#'], 256)
     """
     return [bytes([byte]) for byte in BYTE_ORDER]
-
-
-def number_merges(merges: Iterable[BytePair]) -> tuple[list[bytes], dict[Pair, int]]:
-    """Return the tokens in the order of learning, and the number each pair becomes.
-
-    Raises: ValueError for a part that is no token yet or a token made twice.
-
-    >>> tokens, pairs = number_merges([(b"!", b'"')])
-    >>> tokens[256], pairs
-    (b'!"', {(0, 1): 256})
-    """
-    tokens, pairs = byte_tokens(), {}
-    number = {token: i for i, token in enumerate(tokens)}
-    for i, (left, right) in enumerate(merges, start=1):
-        for part in (left, right):
-            if part not in number:
-                raise ValueError(
-                    f"merge {i} joins {part!r}, which is no byte and made by no merge"
-                    " before it"
-                )
-        token = left + right
-        if token in number:
-            raise ValueError(f"merge {i} makes {token!r}, which an earlier merge makes")
-        pairs[number[left], number[right]] = number[token] = len(tokens)
-        tokens.append(token)
-    return tokens, pairs
 
 
 def assign_ids(

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 
-import regex
 import tiktoken
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -22,7 +21,8 @@ def train_tokenizers(text, n_vocab):
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([text], trainer)
+    texts = [text] if isinstance(text, str) else text
+    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 
@@ -81,8 +81,3 @@ def naive_encoding(symbols, ranks):
     for pair, new in sorted(ranks.items(), key=lambda item: item[1]):
         symbols = _replace(symbols, pair, new)
     return list(symbols)
-
-
-def split(pattern, text):
-    """Cut text by the `regex` package alone."""
-    return regex.findall(pattern, text)

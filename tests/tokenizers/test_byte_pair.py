@@ -1,5 +1,7 @@
 import json
 import os
+import random
+import time
 from pydoc_data.topics import topics
 
 import numpy as np
@@ -116,9 +118,73 @@ def test_encoding_with_special_tokens_equals_tiktoken(tokenizer, peer, text, all
     assert tokenizer.encode(text, allowed_special=allowed) == expected
 
 
-def test_encoding_a_long_text_at_once_equals_tiktoken(tokenizer, peer):
-    text = TEXT[:200_000] + " naïve 中文\u3000 x" * 3
-    assert fresh(tokenizer).encode(text) == peer.encode_ordinary(text)
+def test_encoding_a_large_text_equals_tiktoken_and_the_plain_algorithm(tokenizer, peer):
+    text = TEXT[:200_000] + " naïve 中文\u3000 x" * 3 + END
+    assert len(text) > module._LARGE
+    expected = peer.encode_ordinary(text)
+    assert tokenizer.encode(text) == expected
+    assert fresh(tokenizer)._encode_pieces(text) == expected
+
+
+def test_special_tokens_in_a_large_text_equal_tiktokens(tokenizer, peer):
+    text = f"{END}<|end|>s".join([TEXT[:100_000]] * 3)
+    for allowed in (set(), {END}, set(SPECIAL)):
+        expected = peer.encode(text, allowed_special=allowed, disallowed_special=())
+        assert tokenizer.encode(text, allowed_special=allowed) == expected
+
+
+def test_halves_of_characters_in_a_large_text_equal_tiktokens(tokenizer, peer):
+    text = TEXT[:100_000] + " a\ud800b \ud83d\ude00 \udc80"
+    assert tokenizer.encode(text) == peer.encode_ordinary(text)
+
+
+def test_large_bytes_that_are_no_text_come_back(tokenizer):
+    data = TEXT[:100_000].encode() + b" \xff \xc3 " + TEXT[:100_000].encode()
+    assert tokenizer.decode_bytes(tokenizer.encode_bytes(data)) == data
+
+
+@pytest.mark.parametrize("ids_first", [0, 5])
+def test_a_large_text_by_ids_in_another_order_equals_the_small_parts(
+    tokenizer, ids_first
+):
+    # Backwards, a later merge has the smaller id, which tiktoken would join first.
+    tokens = list(tokenizer.vocabulary)
+    ids = {token: ids_first + i for i, token in enumerate(reversed(tokens))}
+    other = BytePairTokenizer(tokenizer.merges, (), GPT2_PATTERN, ids)
+    text = TEXT[:100_000]
+    expected = [len(tokens) - 1 + ids_first - i for i in tokenizer.encode(text)]
+    assert other.encode(text) == expected
+
+
+@pytest.mark.parametrize("run", ["a", " ", "\n", "-=", "1", "中", "acgt"])
+def test_a_million_characters_without_a_cut_are_encoded(tokenizer, run):
+    text = "x " + run * (1_000_000 // len(run)) + " y"
+    start = time.process_time()
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    # 1 to 3 s; in steps that grow with the square it would be hours.
+    assert time.process_time() - start < 30
+
+
+def test_training_on_one_line_of_letters_without_a_space_is_quick():
+    text = "".join(random.Random(0).choices("ACGT", k=300_000))
+    start = time.process_time()
+    tokenizer = BytePairTokenizer.train([text], 1000)
+    assert tokenizer.n_vocab == 1000
+    # Half a second; when each occurrence read the whole line it took a minute.
+    assert time.process_time() - start < 10
+
+
+def test_merges_of_one_line_without_a_space_equal_those_of_tokenizers():
+    text = "".join(random.Random(1).choices("ACGT", k=10_000))
+    ours = BytePairTokenizer.train([text], 500)
+    assert list(ours.merges) == merges_of(train_tokenizers(text, 500))
+
+
+def test_merges_of_many_small_texts_equal_those_of_tokenizers():
+    texts = TEXT[:200_000].splitlines(keepends=True)
+    ours = BytePairTokenizer.train(texts, 1024)
+    assert list(ours.merges) == merges_of(train_tokenizers(texts, 1024))
+    assert BytePairTokenizer.train(iter(texts), 1024).merges == ours.merges
 
 
 def test_encoding_equals_tokenizers():
@@ -186,9 +252,9 @@ def test_empty_text_gives_no_ids(tokenizer):
 def test_the_cache_stays_small_and_changes_no_ids(tokenizer, peer, monkeypatch):
     monkeypatch.setattr(module, "_CACHED_PIECES", 50)
     one = fresh(tokenizer)
-    text = TEXT[:100_000].encode("ascii", "ignore").decode() + "x" * 5000
+    text = TEXT[:50_000] + "x" * 5000
     assert one.encode(text) == peer.encode_ordinary(text)
-    assert len(one._cache) <= 50
+    assert 0 < len(one._cache) <= 50
     assert max(map(len, one._cache)) <= module._CACHED_LENGTH
 
 
@@ -258,6 +324,13 @@ def test_a_special_token_that_collides_is_refused(special, message):
 def test_a_string_for_the_special_tokens_is_refused():
     with pytest.raises(TypeError, match="give a list of names"):
         BytePairTokenizer([], special="<|a|>")
+
+
+def test_merges_that_no_training_makes_are_refused():
+    # b c, a b, ab c: "abc" is a bc by pairs, and abc by the ranks of tokens.
+    merges = [(b"b", b"c"), (b"a", b"b"), (b"ab", b"c")]
+    with pytest.raises(ValueError, match="b'abc' otherwise than"):
+        BytePairTokenizer(merges)
 
 
 # Files
@@ -365,6 +438,7 @@ def test_a_wrong_file_is_refused_with_its_name_and_the_place(
         (b'{"a": 1', "no JSON at line 1, column 8"),
         (b"[]", "holds a list, not a JSON object"),
         (b"", "no JSON at line 1, column 1"),
+        (b'{"a":' + b"[" * 100_000, "its JSON is nested too deeply to read"),
     ],
 )
 def test_a_file_that_is_no_tokenizer_is_refused(tmp_path, content, message):

@@ -1,20 +1,16 @@
 import json
-from base64 import b64encode
 from pydoc_data.topics import topics
 
 import pytest
+import tiktoken
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import END, as_tiktoken, train_tokenizers
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from gptcourse.tokenizers.byte_pair import GPT2_PATTERN, BytePairTokenizer
-from gptcourse.tokenizers.files import (
-    load_huggingface,
-    load_openai,
-    load_tiktoken,
-    save_huggingface,
-)
+from gptcourse.tokenizers.files import from_tiktoken, load_huggingface, save_huggingface
 from gptcourse.tokenizers.vocabulary import from_symbols, to_symbols
 
 FUZZ = settings(deadline=None, max_examples=100)
@@ -147,6 +143,15 @@ def set_nameless(data):
     del data["added_tokens"][0]["content"]
 
 
+def set_numbers(data):
+    data["added_tokens"] = [5]
+
+
+def add_run_of_spaces(data):
+    token = {"id": 700, "content": " " * 8, "special": False}
+    data["added_tokens"].append(data["added_tokens"][0] | token)
+
+
 def set_words(data):
     data["model"]["type"] = "WordLevel"
 
@@ -180,6 +185,8 @@ def drop_vocabulary(data):
         (drop_cut, "the pre-tokenizer is no byte-level cut by a pattern"),
         (set_strip, "added token '<|endoftext|>' has lstrip"),
         (set_nameless, "has no content or no id"),
+        (set_numbers, "added token 5 has no content or no id"),
+        (add_run_of_spaces, "'        ' is cut out of every text, unknown here"),
         (set_words, "model is 'WordLevel', not a BPE"),
         (set_suffix, "model has end_of_word_suffix '</w>'"),
         (drop_merge, "which no merge makes"),
@@ -225,117 +232,214 @@ def test_a_pattern_cut_of_tokenizers_is_read(tmp_path):
     assert ours.encode("abc 1234") == theirs.encode("abc 1234").ids
 
 
-# OpenAI's encoder.json and vocab.bpe
+# Folders
 
 
-def write_openai(tokenizer, folder, lines=None):
-    vocabulary = {to_symbols(token): i for token, i in tokenizer.vocabulary.items()}
-    encoder, merges = folder / "encoder.json", folder / "vocab.bpe"
-    encoder.write_text(json.dumps(vocabulary | tokenizer.special), "utf-8")
+@pytest.fixture
+def folder(tokenizer, tmp_path):
+    """A folder as GPT-2 was released: `vocab.json` and `merges.txt`."""
+    return write_folder(tokenizer, tmp_path)
+
+
+def write_folder(tokenizer, folder, lines=None):
+    names = {to_symbols(token): i for token, i in tokenizer.vocabulary.items()}
+    write(folder, "vocab.json", names | tokenizer.special)
     if lines is None:
         lines = [" ".join(map(to_symbols, pair)) for pair in tokenizer.merges]
-    merges.write_text("\n".join(["#version: 0.2", *lines, ""]), "utf-8")
-    return encoder, merges
+    text = "\n".join(["#version: 0.2", *lines, ""])
+    (folder / "merges.txt").write_text(text, "utf-8")
+    write(folder, "config.json", {"model_type": "gpt2"})
+    return folder
 
 
-def test_openais_files_are_read(tokenizer, tmp_path):
-    assert same(load_openai(*write_openai(tokenizer, tmp_path)), tokenizer)
+def write(folder, name, value):
+    (folder / name).write_text(json.dumps(value), "utf-8")
+
+
+def check_ids_of_transformers(folder):
+    """Text with special tokens has the ids that transformers gives it, and back."""
+    ours = load_huggingface(folder)
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    text = f"{TEXT[:2000]}<pad>          naïve 中{END}<cls>  <pad>\n\n x"
+    ids = theirs(text)["input_ids"]
+    assert ours.encode(text, allowed_special="all") == ids
+    assert ours.decode(ids) == text
+    assert ours.n_vocab == len(theirs)
+    return ours
+
+
+def test_a_folder_of_gpt2s_two_files_is_read(folder, tokenizer):
+    assert same(check_ids_of_transformers(folder), tokenizer)
+
+
+def test_blank_last_lines_of_the_merges_are_passed_over(folder, tokenizer):
+    path = folder / "merges.txt"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n\n")
+    assert same(load_huggingface(folder), tokenizer)
+
+
+PAD = {"content": "<pad>", "special": True, "lstrip": False, "rstrip": False}
+
+
+@pytest.mark.parametrize("with_tokenizer_json", [False, True])
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "added_tokens.json": {"<pad>": 700},
+            "special_tokens_map.json": {"pad_token": "<pad>"},
+        },
+        {
+            "added_tokens.json": {"<pad>": 700, "<cls>": 701},
+            "tokenizer_config.json": {
+                "pad_token": PAD | {"__type": "AddedToken"},
+                "additional_special_tokens": ["<cls>"],
+            },
+        },
+        {"tokenizer_config.json": {"added_tokens_decoder": {"700": PAD}}},
+    ],
+)
+def test_tokens_that_other_files_add_are_special(
+    folder, tokenizer, files, with_tokenizer_json
+):
+    if with_tokenizer_json:
+        save_huggingface(tokenizer, folder / "tokenizer.json")
+    for name, value in files.items():
+        write(folder, name, value)
+    ours = check_ids_of_transformers(folder)
+    assert ours.special["<pad>"] == 700
+    assert ours.encode("<pad>") == tokenizer.encode("<pad>")
+
+
+def test_a_fuller_tokenizer_json_beside_the_two_files_is_the_one_that_is_read(folder):
+    fuller = BytePairTokenizer.train([TEXT], 702, special=[END, "<pad>"])
+    save_huggingface(fuller, folder / "tokenizer.json")
+    assert same(check_ids_of_transformers(folder), fuller)
+
+
+@pytest.mark.parametrize("with_tokenizer_json", [False, True])
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("added_tokens.json", {" " * 8: 700}, "'        ' is cut out of every text"),
+        ("added_tokens.json", {"<pad>": "700"}, "has no content or no id"),
+        ("added_tokens.json", {"<pad>": 700, 5: None}, "is cut out of every text"),
+        ("special_tokens_map.json", {"pad_token": "<pad>"}, "'<pad>' has no id"),
+        (
+            "special_tokens_map.json",
+            {"mask_token": {"content": "<m>", "lstrip": True}},
+            "added token '<m>' has lstrip",
+        ),
+        (
+            "tokenizer_config.json",
+            {"added_tokens_decoder": {"700": PAD | {"special": False}}},
+            "'<pad>' is cut out of every text",
+        ),
+        (
+            "tokenizer_config.json",
+            {"added_tokens_decoder": {"7": PAD}},
+            "id 7 is for '<pad>' and for b'('",
+        ),
+        (
+            "tokenizer_config.json",
+            {"added_tokens_decoder": {"700": PAD | {"content": END}}},
+            "'<|endoftext|>' has ids 699 and 700",
+        ),
+        ("tokenizer_config.json", {"added_tokens_decoder": 5}, "or no dict"),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"7": 5}}, "no content"),
+        ("tokenizer_config.json", {"add_prefix_space": True}, "adds a space before"),
+    ],
+)
+def test_added_tokens_that_we_would_read_otherwise_are_refused(
+    folder, tokenizer, name, value, message, with_tokenizer_json
+):
+    if with_tokenizer_json:
+        save_huggingface(tokenizer, folder / "tokenizer.json")
+    write(folder, name, value)
+    with pytest.raises(ValueError) as error:
+        load_huggingface(folder)
+    assert str(error.value).startswith(str(folder))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["a b", "a b"], "vocab.bpe: merge 2 repeats merge 1"),
-        (["a b", "ab"], "vocab.bpe: line 3: 'ab' is no merge"),
-        (["a b", "ab c", "x 中"], "vocab.bpe: line 4: '中' holds '中'"),
-        (["a b"], "encoder.json: id 257 is for b'abc', which no merge makes"),
-        (["a b", "ab c", "b c"], "encoder.json: token b'bc' has no id"),
+        (["a b", "a b"], "merge 2 repeats merge 1"),
+        (["a b", "ab"], "merges.txt: line 3: 'ab' is no merge"),
+        (["a b", "", "ab c"], "merges.txt: line 3: '' is no merge"),
+        (["a b", "ab c", "x 中"], "merges.txt: line 4: '中' holds '中'"),
+        (["a b"], "id 257 is for b'abc', which no merge makes"),
+        (["a b", "ab c", "b c"], "token b'bc' has no id"),
     ],
 )
-def test_openais_files_that_disagree_are_refused(tmp_path, lines, message):
+def test_two_files_that_disagree_are_refused(tmp_path, lines, message):
     tokenizer = BytePairTokenizer([(b"a", b"b"), (b"ab", b"c")], [END])
     with pytest.raises(ValueError) as error:
-        load_openai(*write_openai(tokenizer, tmp_path, lines))
+        load_huggingface(write_folder(tokenizer, tmp_path, lines))
+    assert str(error.value).startswith(str(tmp_path))
     assert message in str(error.value)
 
 
-def test_openais_files_without_the_special_token_are_refused(tmp_path):
-    paths = write_openai(BytePairTokenizer([]), tmp_path)
+def test_two_files_without_the_special_token_are_refused(tmp_path):
+    write_folder(BytePairTokenizer([]), tmp_path)
     with pytest.raises(ValueError, match="special token '<|endoftext|>' has no id"):
-        load_openai(*paths)
-    assert load_openai(*paths, special=()).n_vocab == 256
+        load_huggingface(tmp_path)
 
 
-def test_a_merges_file_that_is_no_utf8_is_refused(tmp_path):
-    encoder, merges = write_openai(BytePairTokenizer([], [END]), tmp_path)
-    merges.write_bytes(b"#version\n\xff")
-    with pytest.raises(ValueError, match="vocab.bpe: byte 9 is no UTF-8"):
-        load_openai(encoder, merges)
+def test_a_merges_file_that_is_no_utf8_is_refused(folder):
+    (folder / "merges.txt").write_bytes(b"#version\n\xff")
+    with pytest.raises(ValueError, match="merges.txt: byte 9 is no UTF-8"):
+        load_huggingface(folder)
 
 
-# tiktoken's rank files
+def test_json_that_is_nested_too_deeply_is_refused_in_one_line(folder):
+    (folder / "vocab.json").write_text('{"a":' * 100_000, "utf-8")
+    with pytest.raises(ValueError, match="vocab.json: its JSON is nested too deeply"):
+        load_huggingface(folder)
 
 
-def write_ranks(path, ranks):
-    lines = [b64encode(token) + b" %d" % rank for token, rank in ranks]
-    path.write_bytes(b"\n".join(lines))
-    return path
+def test_a_folder_without_a_tokenizer_is_no_tokenizer(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_huggingface(tmp_path)
+
+
+# tiktoken's encodings
 
 
 @pytest.mark.parametrize("pattern", [GPT2_PATTERN, DIGITS_APART])
-def test_a_rank_file_gives_the_merges_back(tmp_path, pattern):
+def test_an_encoding_of_tiktoken_gives_the_merges_back(pattern):
     ours = BytePairTokenizer.train([TEXT], 700, pattern=pattern)
-    path = write_ranks(tmp_path / "ranks", ours.vocabulary.items())
-    assert same(load_tiktoken(path, ours.special, pattern), ours)
+    assert same(from_tiktoken(as_tiktoken(ours)), ours)
 
 
-def test_a_rank_file_in_another_order_is_encoded_as_by_tiktoken(tmp_path, tokenizer):
+def test_an_encoding_in_another_order_is_encoded_as_by_tiktoken(tokenizer):
     # Bytes by value, as some vocabularies have them, and a special token between.
     tokens = [bytes([i]) for i in range(256)] + list(tokenizer.vocabulary)[256:]
-    ranks = [(token, i if i < 300 else i + 1) for i, token in enumerate(tokens)]
-    path = write_ranks(tmp_path / "ranks", reversed(ranks))
-    ours = load_tiktoken(path, {END: 300})
-    peer = as_tiktoken(ours)
+    ranks = {token: i if i < 300 else i + 1 for i, token in enumerate(tokens)}
+    peer = encoding(dict(reversed(ranks.items())), {END: 300})
+    ours = from_tiktoken(peer)
     text = TEXT[:30_000] + f"{END} naïve"
     assert ours.encode(text) == peer.encode_ordinary(text)
     assert ours.encode(text, "all") == peer.encode(text, allowed_special="all")
 
 
-BYTES = [(bytes([i]), i) for i in range(256)]
+def encoding(ranks, special):
+    return tiktoken.Encoding(
+        "test", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens=special
+    )
 
 
 @pytest.mark.parametrize(
-    ("ranks", "message"),
+    ("changes", "message"),
     [
-        ([*BYTES, (b"ab", 255)], "line 257 repeats rank 255"),
-        ([*BYTES, (b"ab", 257)], "rank 256 is missing"),
-        ([*BYTES, (b"a", 256)], "ranks 97 and 256 are both b'a'"),
-        (BYTES[1:], "rank 0 is missing"),
-        (BYTES[:-1], "token b'\\xff' has no id"),
-        ([*BYTES, (b"abc", 256)], "merge 1 makes b'abc', but the merges before"),
-        ([(b"", 0)], "line 1 is no token in base64, a space and a rank"),
-        ([(b"a", -1)], "line 1 is no token in base64, a space and a rank"),
-        ([], "token b'!' has no id"),
+        ({b"abc": 256}, "merge 1 makes b'abc', but the merges before"),
+        ({b"ab": 256, b"bc": 257, b"abcd": 258}, "leave [b'ab', b'c', b'd']"),
     ],
 )
-def test_a_wrong_rank_file_is_refused(tmp_path, ranks, message):
-    path = write_ranks(tmp_path / "ranks", ranks)
+def test_ranks_that_no_merges_give_are_refused(changes, message):
+    ranks = {bytes([i]): i for i in range(256)} | changes
     with pytest.raises(ValueError) as error:
-        load_tiktoken(path)
-    assert str(error.value).startswith(f"{path}: ")
+        from_tiktoken(encoding(ranks, {}))
     assert message in str(error.value)
-
-
-@pytest.mark.parametrize("line", ["IQ==", "IQ== x", "?? 0", "IQ== 0 1"])
-def test_a_line_that_is_no_rank_is_refused(tmp_path, line):
-    path = tmp_path / "ranks"
-    path.write_text(f"IQ== 0\n{line}", "utf-8")
-    with pytest.raises(ValueError, match="line 2 is no token in base64, a space"):
-        load_tiktoken(path)
-
-
-def test_a_rank_file_that_is_no_text_is_refused(tmp_path):
-    path = tmp_path / "ranks"
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match="byte 0 is no UTF-8"):
-        load_tiktoken(path)
