@@ -1,4 +1,4 @@
-"""Other people's tokenizers: Hugging Face's files, and tiktoken's encodings.
+"""Hugging Face's tokenizer files.
 
 What would encode text otherwise than the program that a file was written for is
 refused in one line, which begins with the file.
@@ -7,12 +7,10 @@ refused in one line, which begins with the file.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import tiktoken
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from gptcourse.tokenizers.base import naming, read_object, read_text, write_text
 from gptcourse.tokenizers.byte_pair import END_OF_TEXT, GPT2_PATTERN, BytePairTokenizer
-from gptcourse.tokenizers.merges import find_merges, merges_of
 from gptcourse.tokenizers.vocabulary import (
     BytePair,
     from_symbols,
@@ -77,23 +75,6 @@ def load_huggingface(path: str | Path) -> BytePairTokenizer:
     if (path / TOKENIZER).is_file():
         return _read_file(path / TOKENIZER, added)
     return _read_two_files(path, added)
-
-
-def from_tiktoken(encoding: tiktoken.Encoding) -> BytePairTokenizer:
-    """Return one of tiktoken's encodings as a tokenizer that shows its merges.
-
-    tiktoken has ranks alone, from which the merges are found again.
-
-    Raises: ValueError for ranks that no merges give.
-    Source: tiktoken's README, "Extending tiktoken", for the names that it reads.
-
-    >>> from_tiktoken(tiktoken.get_encoding("gpt2")).n_vocab  # doctest: +SKIP
-    50257
-    """
-    ids = encoding._mergeable_ranks
-    in_order = sorted(ids, key=ids.get)
-    merges = merges_of(find_merges(token for token in in_order if len(token) > 1))
-    return BytePairTokenizer(merges, encoding._special_tokens, encoding._pat_str, ids)
 
 
 def _read_file(path: Path, added: Mapping[str, int | None]) -> BytePairTokenizer:

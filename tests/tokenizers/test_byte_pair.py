@@ -6,6 +6,7 @@ from pydoc_data.topics import topics
 
 import numpy as np
 import pytest
+import tiktoken
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oracles import END, as_tiktoken, merges_of, train_tokenizers
@@ -448,3 +449,19 @@ def test_a_file_that_is_no_tokenizer_is_refused(tmp_path, content, message):
         with pytest.raises(ValueError) as error:
             kind.load(path)
         assert message in str(error.value)
+
+
+def test_ids_in_another_order_are_those_of_tiktoken(tokenizer):
+    # Bytes by value, as some vocabularies have them, and a special token between.
+    tokens = [bytes([i]) for i in range(256)] + list(tokenizer.vocabulary)[256:]
+    ids = {token: i if i < 300 else i + 1 for i, token in enumerate(tokens)}
+    peer = tiktoken.Encoding(
+        "test",
+        pat_str=GPT2_PATTERN,
+        mergeable_ranks=dict(reversed(ids.items())),
+        special_tokens={END: 300},
+    )
+    ours = BytePairTokenizer(tokenizer.merges, {END: 300}, ids=ids)
+    text = TEXT[:30_000] + f"{END} naïve"
+    assert ours.encode(text) == peer.encode_ordinary(text)
+    assert ours.encode(text, "all") == peer.encode(text, allowed_special="all")

@@ -2,15 +2,14 @@ import json
 from pydoc_data.topics import topics
 
 import pytest
-import tiktoken
 import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import END, as_tiktoken, train_tokenizers
+from oracles import END, train_tokenizers
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-from gptcourse.tokenizers.byte_pair import GPT2_PATTERN, BytePairTokenizer
-from gptcourse.tokenizers.files import from_tiktoken, load_huggingface, save_huggingface
+from gptcourse.tokenizers.byte_pair import BytePairTokenizer
+from gptcourse.tokenizers.files import load_huggingface, save_huggingface
 from gptcourse.tokenizers.vocabulary import from_symbols, to_symbols
 
 FUZZ = settings(deadline=None, max_examples=100)
@@ -403,43 +402,3 @@ def test_json_that_is_nested_too_deeply_is_refused_in_one_line(folder):
 def test_a_folder_without_a_tokenizer_is_no_tokenizer(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_huggingface(tmp_path)
-
-
-# tiktoken's encodings
-
-
-@pytest.mark.parametrize("pattern", [GPT2_PATTERN, DIGITS_APART])
-def test_an_encoding_of_tiktoken_gives_the_merges_back(pattern):
-    ours = BytePairTokenizer.train([TEXT], 700, pattern=pattern)
-    assert same(from_tiktoken(as_tiktoken(ours)), ours)
-
-
-def test_an_encoding_in_another_order_is_encoded_as_by_tiktoken(tokenizer):
-    # Bytes by value, as some vocabularies have them, and a special token between.
-    tokens = [bytes([i]) for i in range(256)] + list(tokenizer.vocabulary)[256:]
-    ranks = {token: i if i < 300 else i + 1 for i, token in enumerate(tokens)}
-    peer = encoding(dict(reversed(ranks.items())), {END: 300})
-    ours = from_tiktoken(peer)
-    text = TEXT[:30_000] + f"{END} naïve"
-    assert ours.encode(text) == peer.encode_ordinary(text)
-    assert ours.encode(text, "all") == peer.encode(text, allowed_special="all")
-
-
-def encoding(ranks, special):
-    return tiktoken.Encoding(
-        "test", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens=special
-    )
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({b"abc": 256}, "merge 1 makes b'abc', but the merges before"),
-        ({b"ab": 256, b"bc": 257, b"abcd": 258}, "leave [b'ab', b'c', b'd']"),
-    ],
-)
-def test_ranks_that_no_merges_give_are_refused(changes, message):
-    ranks = {bytes([i]): i for i in range(256)} | changes
-    with pytest.raises(ValueError) as error:
-        from_tiktoken(encoding(ranks, {}))
-    assert message in str(error.value)
