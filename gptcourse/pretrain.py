@@ -14,6 +14,7 @@ import torch
 
 from gptcourse.corpora.python_docs import python_docs
 from gptcourse.models.gpt import GPT, GPTConfig
+from gptcourse.tokenizers.base import read_text
 from gptcourse.tokenizers.byte_pair import BytePairTokenizer
 from gptcourse.training import processes
 from gptcourse.training.batches import RandomBatches, windows_in_order
@@ -50,36 +51,22 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of the weights and the batches")
     add("--checkpoint", type=Path, help="file to write to, and to go on from")
     add("--shard", action="store_true", help="spread the weights (FSDP2)")
-    add(
-        "--bf16",
-        choices=("yes", "no", "auto"),
-        default="auto",
-        help="matrix products in bfloat16 (auto: on a GPU that has it)",
-    )
+    bf16 = "matrix products in bfloat16 (auto: on a GPU that has it)"
+    add("--bf16", choices=("yes", "no", "auto"), default="auto", help=bf16)
     return parser.parse_args(given)
 
 
-def read_text(path: Path) -> tuple[list[str], list[str]]:
-    """Return a file's training and validation text; the last 5 % is validation.
-
-    Raises: ValueError if the file is empty or no UTF-8.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 at byte {error.start}") from None
-    if not text.strip():
-        raise ValueError(f"{path} is empty; there is nothing to learn from")
-    cut = int(len(text) * 0.95)
-    return [text[:cut]], [text[cut:]]
-
-
 def data(args: argparse.Namespace) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the tokens (n,) of the training and the validation text."""
+    """Return the tokens (n,) of the training and the validation text.
+
+    Raises: ValueError for a file that is no UTF-8.
+    """
     if args.text is None:
         texts = [part.texts() for part in python_docs().split()]
     else:
-        texts = read_text(args.text)
+        text = read_text(args.text)
+        cut = int(len(text) * 0.95)  # the last twentieth is validation
+        texts = [text[:cut]], [text[cut:]]
     tokenizer = BytePairTokenizer.train(texts[0], args.n_vocab)
     train_tokens, validation_tokens = (
         torch.tensor([token for text in part for token in tokenizer.encode(text)])
@@ -128,9 +115,8 @@ def report(history: History) -> None:
     ...                validation_loss=[4.2]))
     step 1: validation loss 4.200 nats/token, 64 tokens, 0.5 s
     """
-    for step, loss in zip(
-        history.validation_step, history.validation_loss, strict=True
-    ):
+    measured = zip(history.validation_step, history.validation_loss, strict=True)
+    for step, loss in measured:
         tokens, seconds = history.tokens[step - 1], history.seconds[step - 1]
         print(
             f"step {step}: validation loss {loss:.3f} nats/token, "

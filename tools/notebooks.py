@@ -2,37 +2,63 @@
 
     python -m tools.notebooks notebooks/*.ipynb
 
-What differs from run to run though the notebook is the same (timings, random cell and
-widget ids, the interpreter's patch version) is not stored. A notebook whose execution
-fails is left as it was.
+As many run side by side as there are cores, on one thread each, the longest first. What
+differs from run to run though the notebook is the same (timings, random cell and widget
+ids, the interpreter's patch version) is not stored. A notebook whose execution fails is
+left as it was.
 """
 
 import argparse
 import hashlib
+import json
+import multiprocessing
 import os
 import sys
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from time import perf_counter
+from typing import TypeVar
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python"}
 KERNEL_NAME = "python3"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-CELL_METADATA = ("tags", "jupyter")  # what an author sets; the rest is a run's
+#: what an author sets; the rest of a cell's metadata is a run's
+CELL_METADATA = ("tags", "jupyter", "jp-MarkdownHeadingCollapsed")
 CELL_SECONDS = 600
-THREADS = 2  # what the course promises its times for
+AT_ONCE = 8  # a notebook may take 1 GB
+COSTS = Path(__file__).parent / "costs.json"
+Job, Result = TypeVar("Job"), TypeVar("Result")
 
 
-def execute(notebook, folder, watch=nullcontext, threads=THREADS):
-    """Execute in a fresh kernel that works in `folder`; return seconds by cell.
+def environment(threads: int, seed: int | None = None) -> dict[str, str]:
+    """A kernel's environment: no progress bars, so many threads, this seed or none."""
+    kept = {name: text for name, text in os.environ.items() if name != "GPTCOURSE_SEED"}
+    seeded = {} if seed is None else {"GPTCOURSE_SEED": str(seed)}
+    return kept | seeded | {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": str(threads)}
+
+
+def execute(
+    notebook: NotebookNode,
+    folder: Path,
+    *,
+    threads: int = 1,
+    seed: int | None = None,
+    go_on: bool = False,
+    watch: Callable[[int], AbstractContextManager] = nullcontext,
+) -> dict[int, float]:
+    """Execute in a fresh kernel that works in `folder`; return seconds by code cell.
 
     `watch(pid)` is a context around the run of the kernel with this process id. Raises
-    RuntimeError with the cell's number where a cell fails, takes too long, or kills
-    the kernel.
+    RuntimeError with the cell's number where a cell takes too long, kills the kernel,
+    or fails; with `go_on` a failure is stored as the cell's output and the next cell
+    is run.
     """
     client = NotebookClient(
         notebook,
@@ -42,11 +68,11 @@ def execute(notebook, folder, watch=nullcontext, threads=THREADS):
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,
+        allow_errors=go_on,
     )
     seconds = {}
     with (
-        quiet_environment(threads),
-        client.setup_kernel(),
+        client.setup_kernel(env=environment(threads, seed)),
         watch(client.km.provisioner.pid),
     ):
         for index, cell in enumerate(notebook.cells):
@@ -60,23 +86,29 @@ def execute(notebook, folder, watch=nullcontext, threads=THREADS):
     return seconds
 
 
-@contextmanager
-def quiet_environment(threads):
-    """No progress bars, and as many threads as given."""
-    wanted = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": str(threads)}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def side_by_side(
+    work: Callable[[Job], Result], jobs: Iterable[Job]
+) -> Iterator[tuple[Job, Result]]:
+    """Do as many jobs at a time as there are cores, up to 8; yield each as it ends."""
+    count = min(os.cpu_count() or 1, AT_ONCE)
+    processes = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=processes) as pool:
+        running = {pool.submit(work, job): job for job in jobs}
+        for done in as_completed(running):
+            yield running[done], done.result()
 
 
-def settle(notebook):
+def longest_first(paths: Iterable[Path], record: Path = COSTS) -> list[Path]:
+    """Order notebooks so that side by side they end soonest; unmeasured ones first."""
+    costs = json.loads(record.read_text("utf-8")) if record.exists() else {}
+
+    def seconds(path):
+        return costs.get(path.name, {}).get("seconds", float("inf"))
+
+    return sorted(paths, key=lambda path: (-seconds(path), path))
+
+
+def settle(notebook: NotebookNode) -> None:
     """Drop from a notebook, in place, what a run of the same cells may change."""
     notebook.metadata = nbformat.from_dict(
         {
@@ -85,7 +117,7 @@ def settle(notebook):
         }
     )
     notebook.nbformat, notebook.nbformat_minor = 4, 5
-    seen = set()
+    seen: set[str] = set()
     for cell in notebook.cells:
         cell.id = _cell_id(cell.source, seen)
         cell.metadata = nbformat.from_dict(
@@ -99,7 +131,7 @@ def settle(notebook):
             output.get("data", {}).pop(WIDGET_VIEW, None)
 
 
-def _cell_id(source, seen):
+def _cell_id(source: str, seen: set[str]) -> str:
     """A name that follows from the cell's text, so that only edits change it."""
     count = 0
     while True:
@@ -110,7 +142,7 @@ def _cell_id(source, seen):
         count += 1
 
 
-def save(notebook, path):
+def save(notebook: NotebookNode, path: Path) -> None:
     """Write a valid notebook whole or not at all."""
     nbformat.validate(notebook)
     part = path.with_suffix(".part")
@@ -118,29 +150,33 @@ def save(notebook, path):
     os.replace(part, path)
 
 
-def run(path):
-    """Execute the notebook at `path` in its own folder and store it."""
+def run(path: Path) -> str:
+    """Execute the notebook at `path` in its own folder and store it.
+
+    Returns what went wrong, and then stores nothing; or "".
+    """
     notebook = nbformat.read(path, as_version=4)
-    seconds = execute(notebook, path.parent)
+    try:
+        execute(notebook, path.parent)
+    except RuntimeError as error:
+        return str(error)
     settle(notebook)
     save(notebook, path)
-    return seconds
+    return ""
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Execute the notebooks named on the command line; 1 if one of them fails."""
     parser = argparse.ArgumentParser(description="execute notebooks in place")
     parser.add_argument("notebooks", nargs="+", type=Path)
     failed = False
-    for path in parser.parse_args(arguments).notebooks:
-        try:
-            seconds = run(path)
-        except RuntimeError as error:
-            failed = True
-            print(f"{path}: {error}", file=sys.stderr)
-            continue
-        slowest = max(seconds.values(), default=0)
-        print(f"{path}: {sum(seconds.values()):.0f} s, slowest cell {slowest:.0f} s")
+    paths = longest_first(parser.parse_args(arguments).notebooks)
+    for path, error in side_by_side(run, paths):
+        failed = failed or bool(error)
+        if error:
+            print(f"{path}: {error}", file=sys.stderr, flush=True)
+        else:
+            print(f"{path}: stored", flush=True)
     return int(failed)
 
 

@@ -10,8 +10,6 @@ from hashlib import blake2b
 
 import numpy as np
 
-# As many gram hashes are worked on at once: bounds the memory beside the filter.
-_BATCH = 1 << 14
 _WORD = re.compile(r"[^\W_]+")
 _HALF = np.uint64(32)
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # any odd number: 2^64 over the golden ratio
@@ -61,37 +59,26 @@ class BloomFilter:
 
     def add(self, hashes: np.ndarray) -> None:
         """Add hashes, uint64 of any number."""
-        for batch in _batches(hashes):
-            byte, bit = self._places(batch, self._factors[:, None])
+        for factor in self._factors:
+            byte, bit = self._places(hashes, factor)
             np.bitwise_or.at(self._bytes, byte, bit)
 
     def contains(self, hashes: np.ndarray) -> np.ndarray:
         """Return for each hash whether it was added; sometimes yes when it was not."""
-        found = [self._contains(batch) for batch in _batches(hashes)]
-        return np.concatenate([np.zeros(0, dtype=bool), *found])
-
-    def _contains(self, hashes: np.ndarray) -> np.ndarray:
-        """Look at one place after the other, for what all places before said yes to."""
         found = np.zeros(len(hashes), dtype=bool)
         left = np.arange(len(hashes))
-        for factor in self._factors:
+        for factor in self._factors:  # only for what all places before said yes to
             byte, bit = self._places(hashes[left], factor)
             left = left[self._bytes[byte] & bit != 0]
         found[left] = True
         return found
 
-    def _places(
-        self, hashes: np.ndarray, factors: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _places(self, hashes: np.ndarray, factor: np.uint64) -> tuple[np.ndarray, ...]:
         """Return the byte that holds each hash's bit, and the bit in it."""
-        high = (hashes * factors) >> _HALF
+        high = (hashes * factor) >> _HALF
         place = (high * np.uint64(self.n_bits)) >> _HALF
         bit = np.left_shift(np.uint8(1), (place & np.uint64(7)).astype(np.uint8))
         return place >> np.uint64(3), bit
-
-
-def _batches(hashes: np.ndarray) -> list[np.ndarray]:
-    return [hashes[i : i + _BATCH] for i in range(0, len(hashes), _BATCH)]
 
 
 def normalise(text: str) -> str:
@@ -102,7 +89,7 @@ def normalise(text: str) -> str:
     >>> normalise("It's  GPT-2\\n(2019).")
     'it s gpt 2 2019'
     """
-    return " ".join(_words(text))
+    return " ".join(_WORD.findall(text.lower()))
 
 
 def ngram_hashes(text: str, n: int = 8) -> np.ndarray:
@@ -118,7 +105,7 @@ def ngram_hashes(text: str, n: int = 8) -> np.ndarray:
     """
     if n < 1:
         raise ValueError(f"n={n}: a run has at least one word")
-    words = _words(text)
+    words = normalise(text).split()
     count = max(0, len(words) - n + 1)
     codes = np.fromiter(map(_word_code, words), dtype=np.uint64, count=len(words))
     hashes = np.zeros(count, dtype=np.uint64)
@@ -141,10 +128,6 @@ def overlap(text: str, seen: BloomFilter, n: int = 8) -> float:
     """
     found = seen.contains(ngram_hashes(text, n))
     return float(found.mean()) if len(found) else 0.0
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
 
 
 @lru_cache(maxsize=1 << 17)

@@ -66,9 +66,6 @@ class Corpus:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Corpus) and self.documents == other.documents
 
-    def __hash__(self) -> int:
-        return hash(self.documents)
-
     def __len__(self) -> int:
         return len(self.documents)
 
@@ -82,7 +79,8 @@ class Corpus:
         >>> Corpus([Document("a", "x", "One.")]).texts()
         ['One.']
         """
-        self._refuse_empty("read")
+        if not self.documents:
+            raise ValueError("the corpus is empty: it needs documents, at least one")
         return [document.text for document in self.documents]
 
     @property
@@ -139,7 +137,6 @@ class Corpus:
         >>> len(train), len(validation)
         (8, 2)
         """
-        self._refuse_empty("split")
         if not 0 < validation < 1:
             raise ValueError(
                 f"validation={validation} is no share: give one between 0 and 1"
@@ -154,9 +151,8 @@ class Corpus:
         """Choose groups in hash order while they fit into the share of the bytes."""
         sizes: dict[int, int] = {}
         keys: dict[int, bytes] = {}
-        groups = self.groups
-        for document, group in zip(self.documents, groups, strict=True):
-            data = document.text.encode()
+        for text, group in zip(self.texts(), self.groups, strict=True):
+            data = text.encode()
             key = sha256(f"{seed}\0".encode() + data).digest()
             sizes[group] = sizes.get(group, 0) + len(data)
             keys[group] = min(keys.get(group, key), key)
@@ -178,10 +174,3 @@ class Corpus:
         documents = [self.documents[i] for i in indices]
         known = "groups" in vars(self)
         return Corpus(documents, [self.groups[i] for i in indices] if known else None)
-
-    def _refuse_empty(self, verb: str) -> None:
-        if not self.documents:
-            raise ValueError(
-                f"the corpus is empty: there is no document to {verb};"
-                " build it from at least one"
-            )

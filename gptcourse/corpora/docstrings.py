@@ -19,10 +19,9 @@ from gptcourse.common import bar
 # Tests, copies of other projects, code kept for old programs only, and the compiler
 # behind torch.compile, whose half a million lines hold little English.
 SKIPPED = frozenset(
-    {"__pycache__", "_vendor", "dist-packages", "distutils", "ensurepip", "idlelib"}
-    | {"lib2to3", "mpl-data", "pydoc_data", "site-packages", "test", "tests"}
-    | {"turtledemo", "_dynamo", "_examples", "_inductor", "_internal", "_VF.pyi"}
-    | {"hipify"}
+    "__pycache__ _vendor dist-packages distutils ensurepip idlelib lib2to3 mpl-data "
+    "pydoc_data site-packages test tests turtledemo "
+    "_dynamo _examples _inductor _internal _VF.pyi hipify".split()
 )
 # Public names that no import in a package's own file tells.
 SHOWN = {("numpy._core._add_newdocs", "*"): "numpy._core"}
@@ -66,11 +65,8 @@ def source_files(package: str) -> list[Path]:
     found = []
     for folder, folders, files in os.walk(package_root(package)):
         folders[:] = [name for name in folders if name not in SKIPPED]
-        found += [
-            Path(folder, name)
-            for name in files
-            if name.endswith((".py", ".pyi")) and name not in SKIPPED
-        ]
+        paths = (Path(folder, name) for name in files if name not in SKIPPED)
+        found += [path for path in paths if path.suffix in (".py", ".pyi")]
     return sorted(found)
 
 
@@ -141,13 +137,9 @@ def _attached(node: ast.stmt, owner: str) -> Iterator[tuple[str, str]]:
 
 def _spelt(node: ast.expr) -> str:
     """Join the literal strings of an expression, in order; what is computed is left."""
-    literals = (
-        part
-        for part in ast.walk(node)
-        if isinstance(part, ast.Constant) and isinstance(part.value, str)
-    )
-    ordered = sorted(literals, key=lambda part: (part.lineno, part.col_offset))
-    return "".join(part.value for part in ordered)
+    literals = [part for part in ast.walk(node) if isinstance(part, ast.Constant)]
+    literals.sort(key=lambda part: (part.lineno, part.col_offset))
+    return "".join(one.value for one in literals if isinstance(one.value, str))
 
 
 def _exports(tree: ast.Module, package: str) -> dict[tuple[str, str], str]:

@@ -34,12 +34,8 @@ class Tally:
         if reason is None:
             self.kept += 1
         else:
-            self.drop(reason)
+            self.dropped[reason] += 1
         return reason is None
-
-    def drop(self, reason: str) -> None:
-        """Count one thing that an early step drops; a later one counts what is kept."""
-        self.dropped[reason] += 1
 
     def rows(self) -> list[tuple[str, int]]:
         """Return what was kept, then each reason, the commonest first, for a table."""
@@ -48,11 +44,10 @@ class Tally:
 
 Filter = Callable[[Document], str | None]
 #: the commonest words of English, about two fifths of ordinary prose
-_COMMON = (
+STOP_WORDS = frozenset(
     "the of and to a in is that it for was on are as with be this at by or from not "
-    "an have which you but if will can has its they one all when were there"
+    "an have which you but if will can has its they one all when were there".split()
 )
-STOP_WORDS = frozenset(_COMMON.split())
 MIN_WORDS = 50
 MIN_STOP_WORDS = 0.1
 _WORD = re.compile(r"[^\W\d_]+")

@@ -45,12 +45,11 @@ def signatures(texts: Sequence[str]) -> np.ndarray:
     generator = np.random.Generator(np.random.PCG64(0))
     shape = (2, BANDS * ROWS)
     factors, shifts = generator.integers(0, 2**64, size=shape, dtype=np.uint64)
-    out = np.empty((len(texts), BANDS * ROWS), dtype=np.uint32)
-    for column, shift in enumerate(shifts):
-        factor = factors[column] | np.uint64(1)
+    columns = []
+    for factor, shift in zip(factors | np.uint64(1), shifts, strict=True):
         values = ((hashes * factor + shift) >> np.uint64(32)).astype(np.uint32)
-        out[:, column] = np.minimum.reduceat(values, starts)
-    return out
+        columns.append(np.minimum.reduceat(values, starts))
+    return np.stack(columns, axis=1)
 
 
 def _shingle_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -58,24 +57,21 @@ def _shingle_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
     A text with fewer words than a run is padded, so that each has at least one run.
     """
-    known: dict[str, int] = {}
     words: list[int] = []
-    lengths = np.empty(len(texts), dtype=np.int64)
+    counts = np.empty(len(texts), dtype=np.int64)  # of the runs of each text
     for i, text in enumerate(texts):
         found = _WORD.findall(text.lower())
         found += [""] * (SHINGLE - len(found))
-        words += [known.setdefault(word, crc32(word.encode())) for word in found]
-        lengths[i] = len(found)
+        words += [crc32(word.encode()) for word in found]
+        counts[i] = len(found) - SHINGLE + 1
     codes = _mix(np.array(words, dtype=np.uint64))
-    runs = np.zeros(len(codes) - SHINGLE + 1, dtype=np.uint64)
+    # A text has SHINGLE - 1 words more than runs: its last ones begin no run.
+    skipped = np.repeat(np.arange(len(texts)) * (SHINGLE - 1), counts)
+    first = np.arange(len(skipped)) + skipped
+    runs = np.zeros(len(first), dtype=np.uint64)
     for offset in range(SHINGLE):
-        runs = _mix(runs * np.uint64(31) + codes[offset : offset + len(runs)])
-    inside = np.ones(len(runs), dtype=bool)
-    ends = np.cumsum(lengths)[:-1]
-    for offset in range(1, SHINGLE):
-        inside[ends - offset] = False
-    starts = np.cumsum(lengths - SHINGLE + 1) - (lengths - SHINGLE + 1)
-    return runs[inside], starts
+        runs = _mix(runs * np.uint64(31) + codes[first + offset])
+    return runs, np.cumsum(counts) - counts
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
@@ -91,8 +87,7 @@ def _band_pairs(signature: np.ndarray) -> Iterable[tuple[int, int]]:
         rows = signature[:, band * ROWS : (band + 1) * ROWS]
         order = np.lexsort(rows.T)
         same = (rows[order[1:]] == rows[order[:-1]]).all(axis=1)
-        pairs = np.stack([order[1:][same], order[:-1][same]], axis=1)
-        yield from map(tuple, pairs.tolist())
+        yield from zip(order[1:][same].tolist(), order[:-1][same].tolist(), strict=True)
 
 
 def _join(n: int, pairs: Iterable[tuple[int, int]]) -> list[int]:

@@ -29,7 +29,7 @@ MIN_CHARACTERS = 60
 _log = logging.getLogger(__name__)
 FILE = "python_docs.jsonl.gz"
 #: the files whose code decides what the corpus holds
-_READERS = ("docstrings", "links", "near_copies", "python_docs")
+_READERS = ("docstrings.py", "links.py", "near_copies.py", "python_docs.py")
 
 
 def python_docs() -> Corpus:
@@ -103,8 +103,6 @@ def cache_folders() -> list[Path]:
     try:
         kept = Path(named).expanduser() if named else user_cache_path("gptcourse")
     except RuntimeError:
-        kept = Path("~")
-    if kept.parts[:1] == ("~",):  # platformdirs leaves it so
         warnings.warn(
             "no home folder in which to keep the corpus: it will be read again next"
             " time; name a folder in GPTCOURSE_CACHE",
@@ -133,10 +131,7 @@ def load(path: Path, made_from: dict[str, str]) -> Corpus | None:
         if json.loads(header) != made_from:
             return None
         rows = [json.loads(line) for line in lines]
-        documents = [
-            Document(source, name, text, tuple(links))
-            for source, name, text, links, _ in rows
-        ]
+        documents = [Document(*texts, tuple(links)) for *texts, links, _ in rows]
         return Corpus(documents, [row[-1] for row in rows])
     except (OSError, EOFError, ValueError, TypeError, RecursionError, zlib.error):
         return None
@@ -153,21 +148,19 @@ def save(folders: list[Path], made_from: dict[str, str], corpus: Corpus) -> None
     ]
     data = "\n".join(map(json.dumps, [made_from, *rows])).encode()
     data = gzip.compress(data, compresslevel=6, mtime=0)
-    problem = None
+    problems = []
     for folder, mode in zip(folders, (0o777, 0o700), strict=False):
         try:
             folder.mkdir(mode, parents=True, exist_ok=True)
             with whole_file(folder / FILE) as beside:
                 beside.write_bytes(data)
-        except OSError as error:
-            problem = problem or f"{folder} ({error.strerror or error})"
-        else:
-            if problem:
-                _log.info("cannot keep the corpus in %s: it is in %s", problem, folder)
             return
-    if problem:
+        except OSError as error:
+            problems.append(f"{folder} ({error.strerror or error})")
+            _log.info("cannot keep the corpus in %s", problems[-1])
+    if problems:
         warnings.warn(
-            f"cannot keep the corpus in {problem}: it will be read again next time;"
+            f"cannot keep the corpus in {problems[0]}: it will be read again next time;"
             " free or change the folder, or name another in GPTCOURSE_CACHE",
             stacklevel=3,
         )
@@ -175,11 +168,9 @@ def save(folders: list[Path], made_from: dict[str, str], corpus: Corpus) -> None
 
 def _fingerprint() -> dict[str, str]:
     """Say what the corpus is read from, and by which code: other values, other text."""
-    code = hashlib.sha256()
-    for name in _READERS:
-        code.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    code = b"".join(Path(__file__).with_name(name).read_bytes() for name in _READERS)
     return {
         "python": f"{platform.python_version()} {sys.platform}",
         **{name: importlib.metadata.version(name) for name in PACKAGES},
-        "reader": code.hexdigest(),
+        "reader": hashlib.sha256(code).hexdigest(),
     }

@@ -9,7 +9,8 @@ import io
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from html import unescape
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,8 +18,12 @@ from gptcourse.common import missing_extra
 from gptcourse.corpora.corpus import Corpus, Document
 from gptcourse.corpora.filters import ExactCopies, Filter, Tally, not_english, too_short
 
-#: left out because test sets are made of it (GPT-2 §2.1)
-WIKIPEDIA = frozenset({"wikipedia.org"})
+#: why a site is left out: test sets are made of Wikipedia; Reddit is where links come
+#: from, and it has sites of its own for pictures and films
+REFUSED = {"wikipedia.org": "Wikipedia"} | dict.fromkeys(
+    "reddit.com redd.it redditmedia.com redditstatic.com reddituploads.com".split(),
+    "no link out",
+)
 
 
 def domain_of(url: str) -> str:
@@ -34,18 +39,6 @@ def domain_of(url: str) -> str:
         return ""
 
 
-def in_domains(domain: str, listed: Collection[str]) -> bool:
-    """Tell whether a host is one of the domains listed, or inside one.
-
-    >>> in_domains("en.wikipedia.org", {"wikipedia.org"})
-    True
-    >>> in_domains("notwikipedia.org", {"wikipedia.org"})
-    False
-    """
-    parts = domain.split(".")
-    return any(".".join(parts[i:]) in listed for i in range(len(parts)))
-
-
 def refused_site(url: str) -> str | None:
     """Return the reason why a page's site is left out, or None.
 
@@ -53,11 +46,14 @@ def refused_site(url: str) -> str | None:
 
     >>> refused_site("https://fr.wikipedia.org/wiki/Chat")
     'Wikipedia'
+    >>> refused_site("https://notwikipedia.org/")
     """
     domain = domain_of(url)
-    if not domain:
-        return "no web link"
-    return "Wikipedia" if in_domains(domain, WIKIPEDIA) else None
+    reason = None if domain else "no web link"
+    while domain and reason is None:
+        reason = REFUSED.get(domain)
+        domain = domain.partition(".")[2]
+    return reason
 
 
 #: no page that people read is larger, or has more tags: what is would only hold the
@@ -65,7 +61,7 @@ def refused_site(url: str) -> str | None:
 MAX_CHARACTERS, MAX_TAGS = 2_000_000, 50_000
 _LOOKED_AT = 4096
 _CONTROL = re.compile(r"[\0-\x08\x0e-\x1f]")
-_REFERENCE = re.compile(r"&#([xX][0-9a-fA-F]{1,30}|[0-9]{1,30});?")
+_REFERENCE = re.compile(r"&#(?:[xX][0-9a-fA-F]{1,30}|[0-9]{1,30});?")
 # The start of a tag and a thousand attributes or more, cut as HTML cuts them. What
 # looks so in a script or a comment ("a <b") must not take its end, "</" or "-->".
 _NAME = r"=?(?:[^\s/>=<-]|<(?!/)|-(?!->))++"
@@ -73,14 +69,12 @@ _VALUE = r"""(?:"[^"]*+"|'[^']*+'|(?!["'])(?:[^\s><-]|<(?!/)|-(?!->))++)"""
 _CROWDED_TAG = re.compile(
     rf"(<[a-zA-Z][^\s/>]*+)(?:[\s/]*+{_NAME}(?:\s*+=\s*+{_VALUE}?+)?+){{1000,}}+"
 )
-_TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*)[^<>]*>")
-# Elements that hold nothing, or that the next of their kind closes.
-_FLAT = frozenset(
-    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta"}
-    | {"source", "track", "wbr", "p", "li", "dt", "dd", "option"}
-    | {"tr", "td", "th", "thead", "tbody", "tfoot"}
+# Elements that can lie in one another, and say little of what they hold.
+_NESTING_TAG = re.compile(
+    r"</?(?:a|article|b|big|blockquote|center|code|div|dl|em|fieldset|font|form|i|ins"
+    r"|label|ol|s|section|small|span|strike|strong|sub|sup|table|tt|u|ul)\b[^<>]*>",
+    re.IGNORECASE,
 )
-_DEPTH = 40
 
 
 def extract_text(html: str | bytes) -> str | None:
@@ -99,22 +93,17 @@ def extract_text(html: str | bytes) -> str | None:
     >>> extract_text(b"\\x89PNG\\r\\n\\x00") is None
     True
     """
-    extract, decode = _trafilatura()
-    if not 0 < len(html) <= MAX_CHARACTERS or _is_binary(html[:_LOOKED_AT]):
-        return None
-    page = decode(html)
-    if len(page) > MAX_CHARACTERS or page.count("<") > MAX_TAGS:
-        return None
-    return extract(_parsable(page), include_comments=False) or None
-
-
-def _trafilatura():
     try:
         from trafilatura import extract
         from trafilatura.utils import decode_file
     except ImportError:
         raise missing_extra("reading web pages needs", "online") from None
-    return extract, decode_file
+    if not 0 < len(html) <= MAX_CHARACTERS or _is_binary(html[:_LOOKED_AT]):
+        return None
+    page = decode_file(html)
+    if len(page) > MAX_CHARACTERS or page.count("<") > MAX_TAGS:
+        return None
+    return extract(_parsable(page), include_comments=False) or None
 
 
 def _is_binary(start: str | bytes) -> bool:
@@ -130,17 +119,11 @@ def _is_binary(start: str | bytes) -> bool:
 def _parsable(page: str) -> str:
     """Take out what makes the parser lose the text, or take the square of the time."""
     page = page.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    page = _REFERENCE.sub(_without_control, page)
+    # References to what the parser, whose form is XML, cannot hold: `unescape` gives ""
+    # for all of them but the form feed.
+    page = _REFERENCE.sub(lambda r: r[0] if unescape(r[0]).strip("\f") else "", page)
     page = _CROWDED_TAG.sub(r"\1", page)
-    return _flattened(page) if _is_deep(page) else page
-
-
-def _without_control(reference: re.Match) -> str:
-    """Drop a reference to what XML, the parser's own form, cannot hold."""
-    digits = reference[1].lower()
-    number = int(digits[1:], 16) if digits[0] == "x" else int(digits)
-    control = 0 < number < 32 and number not in (9, 10, 13)
-    return "" if control or number & 0xFFFE == 0xFFFE else reference[0]
+    return _NESTING_TAG.sub(" ", page) if _is_deep(page) else page
 
 
 def _is_deep(page: str) -> bool:
@@ -153,30 +136,8 @@ def _is_deep(page: str) -> bool:
     return any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log)
 
 
-def _flattened(page: str) -> str:
-    """Leave out the tags of elements inside more than `_DEPTH` others."""
-    depth = 0
-
-    def keep(tag: re.Match) -> str:
-        nonlocal depth
-        closing, name = tag.groups()
-        if name.lower() in _FLAT:
-            return tag[0]
-        depth += not closing
-        kept = depth <= _DEPTH
-        depth = max(0, depth - bool(closing))
-        return tag[0] if kept else " "
-
-    return _TAG.sub(keep, page)
-
-
 MIN_KARMA = 3
 _UNPOPULAR = f"under {MIN_KARMA} karma"
-#: Reddit itself, and where it keeps pictures and films
-REDDIT = frozenset(
-    {"reddit.com", "redd.it", "redditmedia.com"}
-    | {"redditstatic.com", "reddituploads.com"}
-)
 # Pushshift packs with a window of 2 GB; zstd refuses over 128 MB unless told.
 _WINDOW = 1 << 31
 
@@ -230,36 +191,25 @@ def outbound_links(lines: Iterable[bytes | str], tally: Tally) -> Iterator[str]:
     for line in lines:
         if not line.strip():
             continue
-        submission = _read(line)
-        reason = _reason_against(submission)
-        if reason is None and submission["url"] in seen:
+        url, reason = _submission(line)
+        if reason is None and url in seen:
             reason = "link seen before"
         if tally.count(reason):
-            seen.add(submission["url"])
-            yield submission["url"]
+            seen.add(url)
+            yield url
 
 
-def _read(line: bytes | str) -> dict | None:
-    """Return a submission with the fields that count; None for a broken row."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    match row:
-        case {"url": str(), "score": int()}:
-            return row
-    return None
-
-
-def _reason_against(submission: dict | None) -> str | None:
-    if submission is None:
-        return "broken row"
-    if submission["score"] < MIN_KARMA:
-        return _UNPOPULAR
-    url = submission["url"]
-    if submission.get("is_self") or in_domains(domain_of(url), REDDIT):
-        return "no link out"
-    return refused_site(url)
+def _submission(line: bytes | str) -> tuple[str, str | None]:
+    """Return a submission's link, and the reason to leave it out, or None."""
+    with contextlib.suppress(ValueError, RecursionError):
+        match json.loads(line):
+            case {"url": str(url), "score": int(score)} if score < MIN_KARMA:
+                return url, _UNPOPULAR
+            case {"url": str(url), "score": int(), "is_self": is_self} if is_self:
+                return url, "no link out"
+            case {"url": str(url), "score": int()}:
+                return url, refused_site(url)
+    return "", "broken row"
 
 
 def read_pages(
@@ -267,9 +217,9 @@ def read_pages(
 ) -> Iterator[Document]:
     """Turn fetched pages, pairs of link and HTML, into documents as WebText's.
 
-    A document's source is its site and its name the link. Pages of Wikipedia, pages
-    without text, short ones, ones in other languages and exact copies are dropped and
-    counted in `tally`, each for the first of these reasons.
+    A document's source is its site and its name the link. Pages of Wikipedia and of
+    Reddit, pages without text, short ones, ones in other languages and exact copies are
+    dropped and counted in `tally`, each for the first of these reasons.
 
     Source: GPT-2 §2.1; the limits are ours.
 
@@ -292,7 +242,7 @@ def _pages_with_text(
         reason = refused_site(url)
         text = None if reason else extract_text(html)
         if text is None:
-            tally.drop(reason or "no text in the page")
+            tally.count(reason or "no text in the page")
         else:
             yield Document(domain_of(url), url, text)
 

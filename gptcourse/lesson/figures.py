@@ -63,15 +63,15 @@ def curves(
     measured_at = set()
     for index, (name, points) in enumerate(series.items()):
         x, y, error = _points(name, points)
-        axes.errorbar(x, y, error, label=name, capsize=3, **_line_style(index, len(x)))
+        marker = style.MARKERS[index] if len(x) <= FEW_POINTS else None
+        look = {"color": style.COLOURS[index], "linestyle": style.DASHES[index]}
+        look |= {"marker": marker, "markersize": 5, "linewidth": 1.8, "capsize": 3}
+        axes.errorbar(x, y, error, label=name, **look)
         measured_at.update(x.tolist())
     axes.set_xscale("log" if log_x else "linear")
     axes.set_yscale("log" if log_y else "linear")
     _name_the_points(axes, sorted(measured_at), log_x)
-    if reference is not None:
-        _level_line(axes, reference)
-    if len(series) > 1 or reference is not None:
-        style.add_legend(figure)
+    _add_reference_and_legend(figure, reference, len(series) > 1)
     return figure
 
 
@@ -85,12 +85,6 @@ def _points(name, points):
     return x, y, rest[0] if rest else None
 
 
-def _line_style(index, n_points):
-    marker = style.MARKERS[index] if n_points <= FEW_POINTS else None
-    look = {"color": style.COLOURS[index], "linestyle": style.DASHES[index]}
-    return look | {"marker": marker, "markersize": 5, "linewidth": 1.8}
-
-
 def _name_the_points(axes, values, log_x):
     """Ticks at the values that were measured, if they are few and do not crowd."""
     counted = all(value.is_integer() for value in values)
@@ -100,9 +94,13 @@ def _name_the_points(axes, values, log_x):
         axes.minorticks_off()
 
 
-def _level_line(axes, reference):
-    name, level = reference
-    axes.axhline(level, color=EDGE, linestyle=(0, (2, 2)), linewidth=1.2, label=name)
+def _add_reference_and_legend(figure, reference, several):
+    if reference is not None:
+        name, level = reference
+        look = {"color": EDGE, "linestyle": (0, (2, 2)), "linewidth": 1.2}
+        figure.axes[0].axhline(level, label=name, **look)
+    if several or reference is not None:
+        style.add_legend(figure)
 
 
 @style.styled()
@@ -135,10 +133,7 @@ def bars(values, *, y_label, title, reference=None, errors=None) -> Figure:
                  edgecolor="white", **look)  # fmt: skip
     axes.grid(visible=False, axis="x")
     style.name_columns(axes, names, (style.WIDTH - 0.9) / len(names), size=10)
-    if reference is not None:
-        _level_line(axes, reference)
-    if grouped or reference is not None:
-        style.add_legend(figure)
+    _add_reference_and_legend(figure, reference, grouped)
     return figure
 
 
@@ -157,14 +152,11 @@ def distribution(probabilities, labels, *, title) -> Figure:
     if p.shape != (len(labels),):
         raise ValueError(f"{len(labels)} labels for probabilities of shape {p.shape}")
     best = np.argsort(-p, kind="stable")[:LIKELIEST]
-    figure, axes = style.axes_for(
-        title, "probability", "", height=1.2 + 0.3 * len(best)
-    )
+    figure, axes = style.axes_for(title, "probability", "", 1.2 + 0.3 * len(best))
     drawn = axes.barh(range(len(best)), p[best], color=style.COLOURS[0], height=0.7)
     axes.bar_label(drawn, [f"{share:.1%}" for share in p[best]], padding=4)
-    style.token_ticks(
-        axes.set_yticks, [style.drawable(labels[index]) for index in best]
-    )
+    texts = [style.drawable(labels[index]) for index in best]
+    style.token_ticks(axes.set_yticks, texts)
     axes.invert_yaxis()
     axes.set_xlim(0, min(1.0, p[best].max() * 1.15) or 1)
     axes.grid(visible=False, axis="y")
@@ -329,7 +321,7 @@ def _probabilities(weights, shape):
     values = style.array(weights)
     if values.shape != shape:
         raise ValueError(f"weights of shape {values.shape} do not fit {shape} tokens")
-    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1.001):
+    if not (values.min() >= 0 and values.max() <= 1.001):  # so that a NaN fails too
         raise ValueError("attention weights must lie from 0 to 1: are these scores?")
     return values
 
@@ -353,13 +345,8 @@ def scatter_map(points, labels, groups, *, title, x_label, y_label) -> Figure:
     figure, axes = style.axes_for(title, x_label, y_label, height=5.2)
     for index, name in enumerate(names):
         mine = values[[group == name for group in groups]]
-        axes.scatter(
-            *mine.T,
-            s=22,
-            c=style.COLOURS[index],
-            marker=style.MARKERS[index],
-            label=name,
-        )
+        look = {"color": style.COLOURS[index], "marker": style.MARKERS[index]}
+        axes.scatter(*mine.T, s=22, label=name, **look)
     for place, label in zip(values, labels, strict=True):
         look = {"textcoords": "offset points", "fontsize": 8, "parse_math": False}
         axes.annotate(style.drawable(label), place, (4, 3), **look)

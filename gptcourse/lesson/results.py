@@ -13,12 +13,15 @@ import os
 import sys
 import textwrap
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
 from IPython.display import display
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
+
+if TYPE_CHECKING:
+    import torch
 
 MARK = "≈"
 BAR = "│"
@@ -45,7 +48,7 @@ def seed() -> int:
     return int(text)
 
 
-def generator(offset=0) -> torch.Generator:
+def generator(offset=0) -> "torch.Generator":
     """A fresh `torch.Generator`, seeded with `seed()` and `offset`.
 
     Different offsets give independent streams within one notebook.
@@ -54,6 +57,8 @@ def generator(offset=0) -> torch.Generator:
     >>> first.initial_seed() == again.initial_seed()
     True
     """
+    import torch  # here, so that a table or a claim needs no torch
+
     return torch.Generator().manual_seed(1_000_003 * seed() + offset)
 
 
@@ -128,8 +133,7 @@ def sample(text, title="sample") -> None:
     """
     print(f"{title}:")
     for line in text.split("\n"):
-        visible = _visible(line)
-        pieces = textwrap.wrap(visible, SAMPLE_WIDTH, drop_whitespace=False)
+        pieces = textwrap.wrap(_visible(line), SAMPLE_WIDTH, drop_whitespace=False)
         for piece in pieces or [""]:
             print(f"{BAR} {piece}".rstrip())
 
@@ -210,8 +214,7 @@ def _html_table(texts, columns):
     head = "".join(
         f'<th scope="col" {LEFT}>{html.escape(name)}</th>' for name in columns
     )
-    rows = ["".join(map(_html_cell, row)) for row in texts]
-    body = "\n".join(f"<tr>{cells}</tr>" for cells in rows)
+    body = "\n".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in texts)
     return (
         f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     )

@@ -41,7 +41,6 @@ WIDTH = 7.0  # of every figure, in inches
 PIXELS_PER_INCH = 96
 SHARPNESS = 1.5  # stored pixels per shown pixel
 LONGEST_TOKEN = 24  # characters of a token that names a tick or a point
-BELOW = "outside lower center"
 SLANTED = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
 VISIBLE = {" ": "␣", "\n": "↵", "\t": "⇥"}
 
@@ -93,7 +92,8 @@ def add_legend(figure) -> None:
     names = [fold(name, WIDTH - 1) for name in names]
     for lines in range(1, len(names) + 1):
         columns = -(-len(names) // lines)
-        legend = figure.legend(handles, names, loc=BELOW, ncols=columns)
+        place = {"loc": "outside lower center", "ncols": columns}
+        legend = figure.legend(handles, names, **place)
         for text in legend.get_texts():
             text.set_parse_math(False)
         box = legend.get_window_extent()

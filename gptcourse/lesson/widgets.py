@@ -87,13 +87,11 @@ def ends(control) -> tuple:
 class Panel(ipywidgets.VBox):
     """Controls, perhaps a button, and one view whose `value` is the HTML seen."""
 
-    def __init__(self, controls, stream, button=None):
+    def __init__(self, controls, stream, *buttons):
         """`stream(**state)` yields what the view shows, one HTML after the other."""
         self.controls = controls
         self.stream = stream
-        self.button = button
         self.view = ipywidgets.HTML()
-        buttons = [] if button is None else [button]
         super().__init__([*controls.values(), *buttons, self.view])
 
     def state(self) -> dict:
@@ -139,11 +137,8 @@ def explore(render, *, alt="", **controls) -> Panel:
     '<b>25</b>'
     """
 
-    def seen(**state):
-        yield _picture(render(**state), alt, state)
-
-    panel = Panel(controls, seen)
-    panel.view.value = next(seen(**panel.state()))
+    panel = Panel(controls, lambda **state: [_picture(render(**state), alt, state)])
+    [panel.view.value] = panel.stream(**panel.state())
     for control in controls.values():
         control.observe(lambda _change: panel.refresh(), names="value")
     return panel
@@ -175,6 +170,7 @@ def writer(stream, **controls) -> Panel:
     button = ipywidgets.Button(description="Write", button_style="primary")
     button.on_click(write)
     panel = Panel(controls, lambda **state: map(_written, stream(**state)), button)
+    panel.button = button
     return panel
 
 

@@ -60,25 +60,22 @@ class KeyValueCache:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._room: dict[nn.Module, Tensor] = {}
-        self._length: dict[nn.Module, int] = {}
+        self._stored: dict[nn.Module, tuple[Tensor, int]] = {}
 
     @property
     def length(self) -> int:
         """Return the number of positions whose keys and values are stored."""
-        return min(self._length.values(), default=0)
+        return min((length for _, length in self._stored.values()), default=0)
 
     def extend(self, layer: nn.Module, kv: Tensor, n_ctx: int) -> Tensor:
         """Append a layer's kv (kv, b, h, t, d); return all it has (kv, b, h, s, d)."""
-        start = self._length.get(layer, 0)
-        end = start + kv.shape[3]
-        if start == 0:
-            pair, b, h, _, d = kv.shape
-            self._room[layer] = kv.new_empty(pair, b, h, n_ctx, d)
-        room = self._room[layer]
-        room[:, :, :, start:end] = kv
-        self._length[layer] = end
-        return room[:, :, :, :end]
+        pair, b, h, t, d = kv.shape
+        room, start = self._stored.get(layer, (None, 0))
+        if room is None:
+            room = kv.new_empty(pair, b, h, n_ctx, d)
+        room[:, :, :, start : start + t] = kv
+        self._stored[layer] = room, start + t
+        return room[:, :, :, : start + t]
 
 
 class CausalAttention(nn.Module):

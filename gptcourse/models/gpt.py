@@ -41,27 +41,24 @@ class GPTConfig:
 
     def __post_init__(self) -> None:
         """Refuse a shape that no model can have."""
-        for name in ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"GPTConfig: {name}={getattr(self, name)}; need >= 1")
-        if self.block not in BLOCKS:
+        smallest = min(self.n_vocab, self.n_ctx, self.n_embd, self.n_head, self.n_layer)
+        if smallest < 1 or self.block not in BLOCKS or not 0 <= self.dropout < 1:
             raise ValueError(
-                f"GPTConfig: block={self.block!r}; choose one of {sorted(BLOCKS)}"
+                f"{self}: need sizes >= 1, 0 <= dropout < 1 and a block that is one of "
+                f"{sorted(BLOCKS)}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"GPTConfig: dropout={self.dropout}; need 0 <= p < 1")
 
 
 class Block(nn.Module):
     """What every block has: attention and MLP, each with a norm and a residual.
 
     A generation of GPT is a subclass that says where the norms stand, and what
-    follows from it.
+    follows from it where that differs from GPT-1.
     """
 
-    position_std: float  # of the position table, when it is drawn
-    final_norm: bool  # whether one more norm follows the last block
-    scaled_residuals: bool  # whether projections into the stream start scaled down
+    position_std = 0.02  # of the position table, when it is drawn
+    final_norm = False  # whether one more norm follows the last block
+    scaled_residuals = False  # whether projections into the stream start scaled down
 
     def __init__(self, config: GPTConfig):
         """Make the parts; their order in a pass is the subclass's."""
@@ -80,10 +77,6 @@ class PostNormBlock(Block):
 
     GPT-1's init is N(0, 0.02) everywhere, positions included (§4.1).
     """
-
-    position_std = 0.02
-    final_norm = False
-    scaled_residuals = False
 
     def forward(self, x: Tensor, cache=None, return_weights=False):
         """Return the stream (b, t, c), and the attention weights if asked for."""
@@ -110,10 +103,7 @@ class PreNormBlock(Block):
         return x + self.drop(self.mlp(self.ln_2(x))), weights
 
 
-BLOCKS: dict[str, type[Block]] = {
-    "post_norm": PostNormBlock,
-    "pre_norm": PreNormBlock,
-}
+BLOCKS = {"post_norm": PostNormBlock, "pre_norm": PreNormBlock}
 
 
 class GPT(nn.Module):

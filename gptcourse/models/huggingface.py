@@ -5,7 +5,6 @@ Its `Conv1D` stores a matrix as (i, o), i inputs and o outputs; `nn.Linear` as (
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -27,53 +26,31 @@ _DROPOUTS = ("embd_pdrop", "attn_pdrop", "resid_pdrop")
 #: what transformers assumes where a config.json is silent
 _USUAL_DROPOUT = 0.1
 
-
-@dataclass(frozen=True)
-class Family:
-    """One generation of GPT as transformers knows it.
-
-    `embeddings` lists the tables that it names otherwise. `fixed` lists, by setting,
-    the values that our model computes with: the first is written, and assumed where a
-    file is silent.
-    """
-
-    model_type: str
-    architecture: str
-    block: str
-    embeddings: Mapping[str, str]
-    fixed: Mapping[str, tuple]
-
-
 # Our GELU is the tanh form, as OpenAI's. A GPT-2 names it "gelu_new", and "gelu" the
 # exact form; a GPT-1 names the tanh form "gelu" (transformers, modeling_openai.py).
-FAMILIES = (
-    Family(
-        "gpt2",
-        "GPT2LMHeadModel",
-        "pre_norm",
-        {},
-        {
-            "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
-            "layer_norm_epsilon": (1e-5,),
-            "n_inner": (None,),
-            "scale_attn_weights": (True,),
-            "scale_attn_by_inverse_layer_idx": (False,),
-            "add_cross_attention": (False,),
-            "tie_word_embeddings": (True,),
-        },
-    ),
-    Family(
-        "openai-gpt",
-        "OpenAIGPTLMHeadModel",
-        "post_norm",
-        {"wte": "tokens_embed", "wpe": "positions_embed"},
-        {
-            "afn": ("gelu",),
-            "layer_norm_epsilon": (1e-5,),
-            "tie_word_embeddings": (True,),
-        },
-    ),
-)
+#: What a config.json says of each kind of block, beside the sizes: written, demanded
+#: where it is said, and assumed where a file is silent.
+FAMILIES = {
+    "pre_norm": {
+        "model_type": "gpt2",
+        "activation_function": "gelu_new",
+        "layer_norm_epsilon": 1e-5,
+        "n_inner": None,
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+        "add_cross_attention": False,
+        "tie_word_embeddings": True,
+    },
+    "post_norm": {
+        "model_type": "openai-gpt",
+        "afn": "gelu",
+        "layer_norm_epsilon": 1e-5,
+        "tie_word_embeddings": True,
+    },
+}
+_ARCHITECTURES = {"pre_norm": "GPT2LMHeadModel", "post_norm": "OpenAIGPTLMHeadModel"}
+#: the tables that GPT-1's class names otherwise
+_TABLES = {"wte": "tokens_embed", "wpe": "positions_embed"}
 
 
 def read_settings(settings: Mapping) -> GPTConfig:
@@ -87,52 +64,47 @@ def read_settings(settings: Mapping) -> GPTConfig:
     9
     """
     name = settings.get("model_type")
-    family = next((one for one in FAMILIES if one.model_type == name), None)
-    if family is None:
-        known = ", ".join(one.model_type for one in FAMILIES)
-        raise ValueError(f"model_type is {name!r}; this course reads {known}")
+    blocks = {family["model_type"]: block for block, family in FAMILIES.items()}
+    if name not in list(blocks):
+        raise ValueError(
+            f"model_type is {name!r}; this course reads {', '.join(blocks)}"
+        )
     for key in _SIZES:
         if type(settings.get(key)) is not int:
             raise ValueError(f"{key} is {settings.get(key)!r}; need a whole number")
-    for key, allowed in family.fixed.items():
-        allowed += (4 * settings["n_embd"],) if key == "n_inner" else ()
-        if settings.get(key, allowed[0]) not in allowed:
+    # Two settings that may be said in another way.
+    inner = 4 * settings["n_embd"]
+    same = {"activation_function": "gelu_pytorch_tanh", "n_inner": inner}
+    for key, ours in FAMILIES[blocks[name]].items():
+        if settings.get(key, ours) not in (ours, same.get(key, ours)):
             raise ValueError(
-                f"{key} is {settings[key]!r}; our {name} computes with {allowed[0]!r}"
+                f"{key} is {settings[key]!r}; our {name} computes with {ours!r}"
             )
     dropout, *others = (settings.get(key, _USUAL_DROPOUT) for key in _DROPOUTS)
     if type(dropout) not in (int, float) or others != [dropout, dropout]:
         raise ValueError(f"{', '.join(_DROPOUTS)} differ; our {name} has one dropout")
     sizes = {ours: settings[theirs] for theirs, ours in _SIZES.items()}
-    return GPTConfig(**sizes, block=family.block, dropout=dropout)
-
-
-def family_of(config: GPTConfig) -> Family:
-    """Return the family whose blocks a model has; ValueError if none has them.
-
-    >>> family_of(GPTConfig(9, 8, 4, 2, 1, block="post_norm")).model_type
-    'openai-gpt'
-    """
-    for family in FAMILIES:
-        if family.block == config.block:
-            return family
-    raise ValueError(f"transformers has no GPT with {config.block!r} blocks to save as")
+    return GPTConfig(**sizes, block=blocks[name], dropout=dropout)
 
 
 def write_settings(config: GPTConfig, end_of_text: int | None) -> dict:
     """Return the contents of a `config.json`; `end_of_text` is that token's id.
 
+    Raises: ValueError for blocks that transformers has no model for.
+
     >>> write_settings(GPTConfig(9, 8, 4, 2, 1), end_of_text=None)["model_type"]
     'gpt2'
     """
-    family = family_of(config)
+    if config.block not in FAMILIES:
+        raise ValueError(
+            f"transformers has no GPT with {config.block!r} blocks to save as"
+        )
     return {
-        "architectures": [family.architecture],
-        "model_type": family.model_type,
+        "architectures": [_ARCHITECTURES[config.block]],
         "dtype": "float32",
+        **FAMILIES[config.block],
         **{theirs: getattr(config, ours) for theirs, ours in _SIZES.items()},
         **dict.fromkeys(_DROPOUTS, config.dropout),
-        **{key: allowed[0] for key, allowed in family.fixed.items()},
         "bos_token_id": end_of_text,
         "eos_token_id": end_of_text,
     }
@@ -145,11 +117,11 @@ def named_parameters(model: GPT) -> dict[str, Tensor]:
     >>> list(named_parameters(model))[:2]
     ['transformer.tokens_embed.weight', 'transformer.positions_embed.weight']
     """
-    embeddings = family_of(model.config).embeddings
+    renamed = _TABLES if model.config.block == "post_norm" else {}
     found = {}
     for name, parameter in model.named_parameters():
-        head, _, rest = name.partition(".")
-        found[f"{_PREFIX}{embeddings.get(head, head)}.{rest}"] = parameter
+        part, _, rest = name.partition(".")
+        found[f"{_PREFIX}{renamed.get(part, part)}.{rest}"] = parameter
     return found
 
 

@@ -4,7 +4,7 @@ Axis letters: b batch, t position, c n_embd, v vocabulary.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,6 @@ class LSTMConfig:
 
     An LSTM has no table of positions: `n_ctx` only says how long its texts are.
 
-    Raises: ValueError for a size below 1.
-
     >>> LSTMConfig(n_vocab=65, n_ctx=64, n_embd=32, width=64).dropout
     0.0
     """
@@ -30,12 +28,6 @@ class LSTMConfig:
     n_embd: int
     width: int
     dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse a shape that no model can have."""
-        for name in ("n_vocab", "n_ctx", "n_embd", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"LSTMConfig: {name}={getattr(self, name)}; need >= 1")
 
 
 class LSTMLanguageModel(nn.Module):
@@ -60,15 +52,10 @@ class LSTMLanguageModel(nn.Module):
             self.c_proj = nn.Linear(config.width, config.n_embd)
         if torch.get_default_device().type != "meta":
             self.to_empty(device="cpu")
-            self._initialize(generator)
-
-    def _initialize(self, generator: torch.Generator | None) -> None:
-        """Draw as PyTorch does, but from the generator; embeddings as a GPT's."""
-        bound = 1 / math.sqrt(self.config.width)
-        for name, parameter in self.named_parameters():
-            if name == "wte.weight":
-                nn.init.normal_(parameter, 0.0, 0.02, generator=generator)
-            else:
+            # As PyTorch draws, but from the generator; the embedding as a GPT's.
+            nn.init.normal_(self.wte.weight, 0.0, 0.02, generator=generator)
+            bound = 1 / math.sqrt(config.width)
+            for parameter in [*self.lstm.parameters(), *self.c_proj.parameters()]:
                 nn.init.uniform_(parameter, -bound, bound, generator=generator)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -94,13 +81,13 @@ def lstm_like(config: GPTConfig) -> LSTMConfig:
     (389856, 390816)
     """
     c = config.n_embd
-    shape = LSTMConfig(config.n_vocab, config.n_ctx, c, 1, config.dropout)
     # 4 gates on (c + width) inputs with two biases, and the projection: a width adds
     # 4·width² + (5c + 8)·width to the embedding and the projection's bias.
     room = count_parameters(config) - c * config.n_vocab - c
     linear_term = 5 * c + 8
     width = (math.sqrt(linear_term**2 + 16 * room) - linear_term) / 8
-    return replace(shape, width=max(1, round(width)))
+    width = max(1, round(width))
+    return LSTMConfig(config.n_vocab, config.n_ctx, c, width, config.dropout)
 
 
 #: what can be pre-trained and fine-tuned

@@ -14,7 +14,7 @@ from torch import Tensor
 from gptcourse.common import missing_extra
 from gptcourse.models import huggingface as layout
 from gptcourse.models.gpt import GPT, GPTConfig
-from gptcourse.models.tensor_files import StoredTensor, describe_tensors, write_tensors
+from gptcourse.models.tensor_files import opened, write_tensors
 from gptcourse.tokenizers.base import naming, read_object, write_text
 from gptcourse.tokenizers.byte_pair import END_OF_TEXT, BytePairTokenizer
 from gptcourse.tokenizers.characters import ByteTokenizer
@@ -31,6 +31,7 @@ from gptcourse.tokenizers.files import (
 Tokenizer = BytePairTokenizer | ByteTokenizer
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 INDEX = "model.safetensors.index.json"
+READABLE = (torch.float32, torch.float16, torch.bfloat16)
 #: our names (those of `PRESETS`) and their places on the Hub
 RELEASED = {
     "gpt1": "openai-community/openai-gpt",
@@ -90,8 +91,6 @@ def save_pretrained(
     settings = layout.write_settings(model.config, end)
     if tokenizer is not None:
         check_tokenizer(tokenizer, model.config)
-    folder.mkdir(parents=True, exist_ok=True)
-    if tokenizer is not None:
         write_tokenizer(tokenizer, folder, model.config)
     tensors = {
         name: _turn(name, parameter.detach().to("cpu", torch.float32))
@@ -108,92 +107,73 @@ def _turn(name: str, tensor: Tensor) -> Tensor:
 
 
 def _load_model(folder: Path) -> GPT:
-    """Build the model that a folder describes, check its weights, and read them."""
+    """Build the model that a folder describes and read its weights."""
     path = folder / CONFIG
     if not path.is_file():
         raise ValueError(f"{folder} has no {CONFIG}: it is no model's folder")
     with naming(path), torch.device("meta"):
         model = GPT(layout.read_settings(read_object(path)))
-    stored = _stored(folder)
-    _check(folder, model, stored)
-    _fill(model.to_empty(device="cpu"), stored)
+    places = {}
+    for stored, file in _files(folder).items():
+        name = layout.full_name(stored)
+        if name in places:
+            raise ValueError(f"{folder}: {name} is stored twice")
+        if name is not None:
+            places[name] = file, stored
+    wanted = layout.named_parameters(model).keys()
+    for name in sorted((wanted ^ places.keys()) - {layout.HEAD}):
+        what = "missing" if name in wanted else "no part of the model"
+        raise ValueError(f"{folder}: {name} is {what}; the weights are another model's")
+    _fill(model.to_empty(device="cpu"), places)
     return model.eval()
 
 
-def _stored(folder: Path) -> dict[str, StoredTensor]:
-    """Return a folder's weights by their full names, from one file or several."""
-    if (folder / WEIGHTS).is_file():
-        found, _ = describe_tensors(folder / WEIGHTS)
-    elif (folder / INDEX).is_file():
-        found = _in_several_files(folder / INDEX)
-    elif list(folder.glob("*.bin")):
+def _files(folder: Path) -> dict[str, Path]:
+    """Return the file of each tensor that a folder holds: one for all, or several."""
+    weights, index = folder / WEIGHTS, folder / INDEX
+    if weights.is_file():
+        with opened(weights) as file:
+            return dict.fromkeys(file.keys(), weights)
+    if not index.is_file():
         raise ValueError(
-            f"{folder} has its weights as a pickle (.bin), which could run any code "
-            f"when opened: save them as {WEIGHTS} with transformers"
+            f"{folder} has no weights: it needs {WEIGHTS} or {INDEX}; a pickle (.bin), "
+            "which could run any code when opened, is saved anew with transformers"
         )
-    else:
-        raise ValueError(f"{folder} has no weights: it needs {WEIGHTS} or {INDEX}")
-    stored = {}
-    for tensor in found.values():
-        name = layout.full_name(tensor.name)
-        if name in stored:
-            raise ValueError(f"{folder}: {name} is stored twice")
-        if name is not None:
-            stored[name] = tensor
-    return stored
-
-
-def _in_several_files(index: Path) -> dict[str, StoredTensor]:
-    """Return the tensors that an index names, each from the file that it says."""
-    places = read_object(index).get("weight_map")
-    if not isinstance(places, dict):
+    files = read_object(index).get("weight_map")
+    if not isinstance(files, dict):
         raise ValueError(f"{index} has no weight_map, which says where a tensor lies")
-    files, found = {}, {}
-    for name, file in places.items():
+    for name, file in files.items():
         # A plain name: an index is somebody else's, and no path may leave the folder.
-        if not isinstance(file, str) or Path(file).name != file:
-            raise ValueError(f"{index}: {name} is in {file!r}, no file of this folder")
-        if file not in files:
-            if not (index.parent / file).is_file():
-                raise ValueError(f"{index}: {file} is missing; fetch the folder again")
-            files[file], _ = describe_tensors(index.parent / file)
-        if name not in files[file]:
-            raise ValueError(f"{index}: {name} is not in {file}; fetch both again")
-        found[name] = files[file][name]
-    return found
-
-
-def _check(folder: Path, model: GPT, stored: dict[str, StoredTensor]) -> None:
-    """Raise ValueError for the first tensor that is missing, left over or unfit."""
-    wanted = layout.named_parameters(model)
-    for name in sorted(wanted.keys() - stored.keys()):
-        raise ValueError(
-            f"{folder}: {name} is missing; the weights are another model's"
-        )
-    for name in sorted(stored.keys() - wanted.keys() - {layout.HEAD}):
-        raise ValueError(f"{folder}: {stored[name].name} is no part of the model")
-    for name, tensor in stored.items():
-        shape = tuple(_turn(name, wanted.get(name, model.wte.weight)).shape)
-        if tensor.shape != shape or tensor.dtype not in ("F32", "F16", "BF16"):
+        plain = isinstance(file, str) and Path(file).name == file
+        if not plain or not (folder / file).is_file():
             raise ValueError(
-                f"{tensor.path}: {tensor.name} is {tensor.form}, "
-                f"{CONFIG} asks for {shape} F32, F16 or BF16"
+                f"{index}: {name} is in {file!r}, no file of this folder; fetch both"
             )
+    return {name: folder / file for name, file in files.items()}
 
 
 @torch.no_grad()
-def _fill(model: GPT, stored: dict[str, StoredTensor]) -> None:
+def _fill(model: GPT, places: dict[str, tuple[Path, str]]) -> None:
     """Copy tensor by tensor from the files to a model, which makes each float32."""
-    for name, parameter in layout.named_parameters(model).items():
-        parameter.copy_(_turn(name, stored[name].read()))
-    if layout.HEAD not in stored:
-        return
-    head = stored[layout.HEAD].read()
-    for part, rows in zip(head.split(1024), model.wte.weight.split(1024), strict=True):
-        if not torch.equal(part, rows.to(part.dtype)):
+    targets = layout.named_parameters(model)
+    if layout.HEAD in places:
+        targets[layout.HEAD] = model.wte.weight
+    for name, parameter in targets.items():
+        path, stored = places[name]
+        # Opened for this tensor alone: the memory of its pages goes when it does.
+        with opened(path) as file:
+            tensor = file.get_tensor(stored)
+        target = _turn(name, parameter)
+        if tensor.shape != target.shape or tensor.dtype not in READABLE:
             raise ValueError(
-                f"{stored[layout.HEAD].path}: {layout.HEAD} differs from the token "
-                "embedding; our models tie the two"
+                f"{path}: {stored} is {tuple(tensor.shape)} {tensor.dtype}, {CONFIG} "
+                f"asks for {tuple(target.shape)} float32, float16 or bfloat16"
+            )
+        if name != layout.HEAD:
+            target.copy_(tensor)
+        elif not torch.equal(tensor, target.to(tensor.dtype)):
+            raise ValueError(
+                f"{path}: {stored} differs from the token embedding; ours is tied to it"
             )
 
 
@@ -213,16 +193,12 @@ def fetch(name: str) -> Path:
     except ImportError:
         raise missing_extra("released weights need", "online") from None
     repository, why = RELEASED[name], "not all of its files came"
-    for only_cached in (True, False):
-        try:
-            folder = snapshot_download(
-                repository, allow_patterns=FILES, local_files_only=only_cached
-            )
-        except Exception as error:  # it has other names in every version
-            why = str(error.__cause__ or error).partition("\n")[0]
-            continue
-        if all(Path(folder, file).is_file() for file in FILES):
-            return Path(folder)
+    try:  # without a network, this is the folder in the cache
+        folder = Path(snapshot_download(repository, allow_patterns=FILES))
+        if all((folder / file).is_file() for file in FILES):
+            return folder
+    except Exception as error:  # it has other names in every version
+        why = str(error.__cause__ or error).partition("\n")[0]
     raise ConnectionError(
         f"cannot fetch {name!r} from the Hugging Face Hub ({why}); connect once, or "
         f"copy the folder of {repository} here and give its path"

@@ -103,7 +103,10 @@ def stream(
     >>> len(list(stream(model, torch.tensor([[1, 2]]), 10)))
     10
     """
-    _check_prompt(tokens, model.config.n_vocab)
+    if tokens.ndim != 2 or tokens.shape[1] == 0:
+        raise ValueError(
+            f"prompt of shape {tuple(tokens.shape)}; need (b, t) with t >= 1 tokens"
+        )
     n_ctx = model.config.n_ctx
     window = tokens[:, -n_ctx:]
     written = deque(window.unbind(dim=1), maxlen=max(1, n_ctx // 2))
@@ -139,20 +142,6 @@ def generate(model: GPT, tokens: Tensor, n_new: int, **settings) -> Tensor:
     return torch.cat([tokens, *(token[:, None] for token in new)], dim=1)
 
 
-def _check_prompt(tokens: Tensor, n_vocab: int) -> None:
-    if tokens.ndim != 2 or tokens.shape[1] == 0:
-        raise ValueError(
-            f"prompt of shape {tuple(tokens.shape)}; need (b, t) with t >= 1 tokens"
-        )
-    outside = (tokens < 0) | (tokens >= n_vocab)
-    if outside.any():
-        row, place = outside.nonzero()[0].tolist()
-        raise ValueError(
-            f"token {tokens[row, place].item()} at place {place} of prompt {row} is "
-            f"outside the vocabulary of {n_vocab}; encode with this model's tokenizer"
-        )
-
-
 # What follows is for speed alone. A model that writes multiplies few rows by large
 # matrices, so that its time goes into reading the weights. PyTorch's default product
 # (MKL's) reads them with one core; oneDNN's, which PyTorch brings along but calls only
@@ -174,9 +163,8 @@ class _OneDNN(TorchFunctionMode):
 def _products(model: nn.Module) -> _OneDNN | nullcontext:
     """Return the context in which a model's products are fastest."""
     weights = list(model.parameters())
-    gains = (
-        torch.backends.mkldnn.is_available() and max(map(torch.numel, weights)) >= LARGE
-    )
+    large = max(map(torch.numel, weights)) >= LARGE
     plain = all(w.is_cpu and w.dtype == torch.float32 for w in weights)
-    plain = plain and not torch.is_autocast_enabled("cpu")
-    return _OneDNN() if gains and plain else nullcontext()
+    able = torch.backends.mkldnn.is_available()
+    able = able and not torch.is_autocast_enabled("cpu")
+    return _OneDNN() if large and plain and able else nullcontext()

@@ -1,9 +1,8 @@
-"""Safetensors files: described first, read tensor by tensor, written whole."""
+"""Safetensors files: read tensor by tensor, written whole."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -12,55 +11,27 @@ from torch import Tensor
 from gptcourse.common import whole_file
 
 
-@dataclass(frozen=True)
-class StoredTensor:
-    """A tensor in a file: its place, shape and type, known before it is read.
+@contextmanager
+def opened(path: str | os.PathLike) -> Iterator[safe_open]:
+    """Open a file to read from: `keys()`, `metadata()`, `get_tensor(name)`.
 
-    >>> StoredTensor(Path("a.safetensors"), "wpe.weight", (8, 4), "F16").form
-    '(8, 4) F16'
+    A tensor is mapped from the disk and read when it is used. An open file keeps the
+    pages of all that was read from it in memory.
+
+    Raises: ValueError in one line for a file that is cut off or of another format, or
+    for a tensor that it lacks.
+
+    >>> with opened("model.safetensors") as file:  # doctest: +SKIP
+    ...     file.get_tensor("wpe.weight").shape
+    torch.Size([1024, 768])
     """
-
-    path: Path
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def form(self) -> str:
-        """Return shape and type, for messages."""
-        return f"{self.shape} {self.dtype}"
-
-    def read(self) -> Tensor:
-        """Return the tensor; it is mapped from the disk and read when it is used.
-
-        The file is opened for this tensor alone: when the tensor goes, so does the
-        memory of its pages. One open file would keep the pages of all tensors read.
-        """
-        with safe_open(self.path, "pt") as file:
-            return file.get_tensor(self.name)
-
-
-def describe_tensors(
-    path: str | os.PathLike,
-) -> tuple[dict[str, StoredTensor], dict[str, str]]:
-    """Return what a file holds, by name, and its header; no tensor is read.
-
-    Raises: ValueError in one line for a file that is cut off or of another format.
-
-    >>> describe_tensors("model.safetensors")[0]["wpe.weight"].form  # doctest: +SKIP
-    '(1024, 768) F32'
-    """
-    found = {}
     try:
         with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118 (it is no dictionary)
-                part = file.get_slice(name)
-                shape = tuple(part.get_shape())
-                found[name] = StoredTensor(Path(path), name, shape, part.get_dtype())
-            return found, file.metadata() or {}
+            yield file
     except SafetensorError as error:
         raise ValueError(
-            f"{path} is cut off or no safetensors file ({error}); use another copy"
+            f"{path} is cut off or no safetensors file, or lacks a tensor ({error}); "
+            "use another copy"
         ) from None
 
 

@@ -79,9 +79,7 @@ def doc_tasks(
             for part, size in zip(parts, SIZES, strict=True)
         ]
         if not all(sets):
-            raise ValueError(
-                f"too few pages for the task {name!r}; give a larger corpus"
-            )
+            raise ValueError(f"too few pages for the task {name!r}: give more text")
         tasks[name] = LabelledSet(name, kind, labels, *sets)
     return tasks
 
@@ -151,11 +149,8 @@ def sentences(text: str, name: str) -> tuple[str, ...]:
         if not _NO_PROSE.search(paragraph):
             plain = without_names(" ".join(paragraph.split()), name)
             found += _SENTENCE_END.split(plain)
-    return tuple(
-        sentence
-        for sentence in found
-        if _SENTENCE.fullmatch(sentence) and len(sentence.split()) in _WORDS
-    )
+    prose = filter(_SENTENCE.fullmatch, found)
+    return tuple(sentence for sentence in prose if len(sentence.split()) in _WORDS)
 
 
 def passage(sentences: Iterable[str], characters: int) -> str:

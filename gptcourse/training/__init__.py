@@ -3,7 +3,6 @@
 from gptcourse.training import optimizers
 from gptcourse.training.batches import RandomBatches, windows_in_order
 from gptcourse.training.checkpoints import load_checkpoint, load_gpt, save_checkpoint
-from gptcourse.training.history import History
 from gptcourse.training.loop import next_token_loss, train, validation_loss
 from gptcourse.training.optimizers import (
     adamw,

@@ -6,7 +6,6 @@ Axis letters: b batch, t position.
 from collections.abc import Sequence
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
 
@@ -35,11 +34,7 @@ class RandomBatches:
         """Take a text's tokens (n,) and the generator that draws the windows."""
         if batch_size < 1 or n_ctx < 1:
             raise ValueError(f"batch_size={batch_size}, n_ctx={n_ctx}; need >= 1")
-        if tokens.ndim != 1 or len(tokens) <= n_ctx:
-            raise ValueError(
-                f"a text of shape {tuple(tokens.shape)} holds no window of "
-                f"n_ctx + 1 = {n_ctx + 1} tokens; need one axis and a longer text"
-            )
+        _check_window(tokens, n_ctx)
         self.tokens, self.batch_size, self.n_ctx = tokens, batch_size, n_ctx
         self.generator = generator or torch.Generator()
 
@@ -49,21 +44,10 @@ class RandomBatches:
 
     def __next__(self) -> tuple[Tensor, Tensor]:
         """Return inputs and targets, both (b, t)."""
-        starts = torch.randint(
-            len(self.tokens) - self.n_ctx,
-            (self.batch_size,),
-            generator=self.generator,
-        )
+        n, b = len(self.tokens) - self.n_ctx, self.batch_size
+        starts = torch.randint(n, (b,), generator=self.generator)
         windows = self.tokens[starts[:, None] + torch.arange(self.n_ctx + 1)].long()
         return windows[:, :-1], windows[:, 1:]
-
-    def state(self) -> Tensor:
-        """Return what the next batches depend on (bytes)."""
-        return self.generator.get_state()
-
-    def set_state(self, state: Tensor) -> None:
-        """Go on from a state that `state()` returned."""
-        self.generator.set_state(state)
 
 
 def windows_in_order(
@@ -79,18 +63,21 @@ def windows_in_order(
     >>> windows_in_order(torch.arange(8), n_ctx=3)[1].tolist()
     [[1, 2, 3], [4, 5, 6]]
     """
-    usable = len(tokens) - 1 if max_tokens is None else min(len(tokens) - 1, max_tokens)
-    n = usable // n_ctx
-    if n < 1:
-        raise ValueError(
-            f"a text of {len(tokens)} tokens (max_tokens={max_tokens}) holds no "
-            f"window of n_ctx + 1 = {n_ctx + 1}; need a longer text"
-        )
+    if max_tokens is not None:
+        tokens = tokens[: max_tokens + 1]
+    _check_window(tokens, n_ctx)
+    n = (len(tokens) - 1) // n_ctx
     cut = tokens[: n * n_ctx + 1].long()
-    return (
-        rearrange(cut[:-1], "(b t) -> b t", t=n_ctx),
-        rearrange(cut[1:], "(b t) -> b t", t=n_ctx),
-    )
+    inputs, targets = cut[:-1], cut[1:]
+    return inputs.view(n, n_ctx), targets.view(n, n_ctx)
+
+
+def _check_window(tokens: Tensor, n_ctx: int) -> None:
+    if tokens.ndim != 1 or len(tokens) <= n_ctx:
+        raise ValueError(
+            f"a text of shape {tuple(tokens.shape)} holds no window of n_ctx + 1 = "
+            f"{n_ctx + 1} tokens; need one axis and a longer text"
+        )
 
 
 def pad(sequences: Sequence[list[int]], length: int) -> Tensor:

@@ -1,7 +1,5 @@
 """Training: one plain loop for a notebook, a GPU, and many under `torchrun`.
 
-Built by hand, in five lines, in notebook 00.
-
 Axis letters: b batch, t position, v vocabulary. Losses are in nats per token.
 """
 
@@ -12,6 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -114,23 +113,24 @@ def train(
     history = _begin(checkpoint if resume else None, model, optimizer, batches)
     run, kept = (model, optimizer, batches, history), len(history.step)
     steps_ahead = bar(range(kept, steps), hidden=not progress or processes.rank() > 0)
-    with CtrlC() as ctrl_c:
+    with ctrl_c() as pressed:
         for step in steps_ahead:
             began = time.perf_counter()
             batch = next(batches, None)
             if batch is None:
-                _warn_of_end(history, step, steps)
+                what = f"the batches ended after {step} of {steps} steps"
+                warnings.warn(f"{what}; give more, or ask for less", stacklevel=2)
+                history.interrupted = True
                 break
             inputs, targets = (processes.share(rows).to(device) for rows in batch)
             _set_rates(optimizer, schedule(step, steps))
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 value = loss(learner, inputs, targets)
             _update(model, value, optimizer, clip)
-            pressed = value.new_tensor(float(ctrl_c.pressed))
-            mean, stop = processes.mean(torch.stack([value.detach(), pressed])).tolist()
+            asked = value.new_tensor(float(pressed.is_set()))
+            mean, stop = processes.mean(torch.stack([value.detach(), asked])).tolist()
             _record(history, mean, began, model, inputs)
-            if (step + 1) % 10 == 0:
-                steps_ahead.set_postfix(loss=f"{mean:.3f}")
+            steps_ahead.set_postfix(loss=f"{mean:.3f}", refresh=False)
             if stop:
                 history.interrupted = True
                 break
@@ -152,6 +152,16 @@ def _check(steps, every, clip, checkpoint, batches) -> None:
             "a checkpoint keeps the state of RandomBatches, which a "
             f"{type(batches).__name__} is not; train without a checkpoint"
         )
+
+
+def _begin(path, model, optimizer, batches) -> History:
+    """Return the history to go on from, that of the checkpoint where there is one."""
+    history = History()
+    if path is not None and Path(path).exists():
+        history = load_checkpoint(path, model, optimizer, batches)
+    history.interrupted = False
+    model.train()
+    return history
 
 
 def _set_rates(optimizer: Optimizer, factor: float) -> None:
@@ -180,24 +190,6 @@ def _record(history, loss: float, began: float, model, inputs: Tensor) -> None:
         )
 
 
-def _warn_of_end(history: History, step: int, steps: int) -> None:
-    history.interrupted = True
-    warnings.warn(
-        f"the batches ended after {step} of {steps} steps; give more, or ask for less",
-        stacklevel=3,
-    )
-
-
-def _begin(path, model, optimizer, batches) -> History:
-    """Return the history to go on from, that of the checkpoint where there is one."""
-    history = History()
-    if path is not None and Path(path).exists():
-        history = load_checkpoint(path, model, optimizer, batches)
-    history.interrupted = False
-    model.train()
-    return history
-
-
 def _keep(validation, path, model, optimizer, batches, history) -> int:
     """Measure and write what is asked for; return the number of steps behind it."""
     if validation is not None:
@@ -207,30 +199,29 @@ def _keep(validation, path, model, optimizer, batches, history) -> int:
     return len(history.step)
 
 
-class CtrlC:
-    """A context in which the first Ctrl-C sets `pressed` and stops nothing.
+@contextmanager
+def ctrl_c() -> Iterator[threading.Event]:
+    """Let the first Ctrl-C set the event that is yielded, and stop nothing.
 
     So that a step is never cut in half; the second Ctrl-C raises KeyboardInterrupt.
     Outside the main thread, where Python takes no signals, it does nothing.
 
-    >>> with CtrlC() as ctrl_c:
+    >>> with ctrl_c() as pressed:
     ...     signal.raise_signal(signal.SIGINT)
-    >>> ctrl_c.pressed
+    >>> pressed.is_set()
     True
     """
+    pressed = threading.Event()
 
-    def __enter__(self) -> "CtrlC":
-        """Take over the signal."""
-        self.pressed = False
-        if threading.current_thread() is threading.main_thread():
-            self.before = signal.signal(signal.SIGINT, self._press)
-        return self
-
-    def _press(self, number: int, frame: FrameType | None) -> None:
+    def press(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        self.pressed = True
+        pressed.set()
 
-    def __exit__(self, *error: object) -> None:
-        """Put the signal's handler back."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self.before)
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)

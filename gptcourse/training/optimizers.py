@@ -13,45 +13,43 @@ from torch import Tensor, nn
 Schedule = Callable[[int, int], float]
 
 
-def warmup_cosine(warmup: int, final: float = 0.0) -> Schedule:
+def warmup_cosine(warmup: int) -> Schedule:
     """Return the schedule that rises linearly, then falls along a half cosine.
 
     The factor is (step + 1) / warmup for the first `warmup` steps; from there it
-    falls from 1 to `final` at the last step.
+    falls from 1 to 0 at the last step.
 
-    Raises: ValueError for a negative warmup or a final factor outside [0, 1].
-    Source: GPT-1, §4.1 (2,000 updates, to 0); GPT-3, App. B (to 10%).
+    Raises: ValueError for a negative warmup.
+    Source: GPT-1, §4.1 (2,000 updates).
 
     >>> schedule = warmup_cosine(warmup=10)
     >>> schedule(4, 100), schedule(10, 101), schedule(100, 101)
     (0.5, 1.0, 0.0)
     """
-    return _warmup(warmup, final, lambda x: 0.5 * (1 + math.cos(math.pi * x)))
+    return _warmup(warmup, lambda x: 0.5 * (1 + math.cos(math.pi * x)))
 
 
-def warmup_linear(warmup: int, final: float = 0.0) -> Schedule:
+def warmup_linear(warmup: int) -> Schedule:
     """Return the schedule that rises linearly, then falls along a straight line.
 
-    Raises: ValueError for a negative warmup or a final factor outside [0, 1].
+    Raises: ValueError for a negative warmup.
 
     >>> warmup_linear(warmup=0)(50, 101)
     0.5
     """
-    return _warmup(warmup, final, lambda x: 1 - x)
+    return _warmup(warmup, lambda x: 1 - x)
 
 
-def _warmup(warmup: int, final: float, fall: Callable[[float], float]) -> Schedule:
+def _warmup(warmup: int, fall: Callable[[float], float]) -> Schedule:
     """Return a schedule that rises, then follows `fall` from 1 at x = 0 to 0 at 1."""
-    if warmup < 0 or not 0 <= final <= 1:
-        raise ValueError(
-            f"warmup={warmup}, final={final}; need warmup >= 0 and 0 <= final <= 1"
-        )
+    if warmup < 0:
+        raise ValueError(f"warmup={warmup}; need >= 0")
 
     def factor(step: int, steps: int) -> float:
         if step < warmup:
             return (step + 1) / warmup
         x = (step - warmup) / max(1, steps - 1 - warmup)
-        return final + (1 - final) * fall(min(x, 1.0))
+        return fall(min(x, 1.0))
 
     return factor
 
@@ -103,8 +101,8 @@ def embeddings(model: nn.Module) -> list[Tensor]:
 
 
 def _without(left_out: list[Tensor], tensors: Iterable[Tensor]) -> list[Tensor]:
-    ids = {id(tensor) for tensor in left_out}
-    return [tensor for tensor in tensors if id(tensor) not in ids]
+    found = set(left_out)
+    return [tensor for tensor in tensors if tensor not in found]
 
 
 def adamw(
@@ -112,8 +110,9 @@ def adamw(
     lr: float = 1e-3,
     betas: tuple[float, float] = (0.9, 0.95),
     weight_decay: float = 0.1,
+    decayed: list[Tensor] | None = None,
 ) -> torch.optim.AdamW:
-    """Return AdamW with decay on matrices alone.
+    """Return AdamW with decay on matrices alone, or on the tensors `decayed`.
 
     The defaults for betas and decay are GPT-3's (App. B); GPT-1 has 0.9, 0.999 and
     0.01.
@@ -121,7 +120,13 @@ def adamw(
     >>> [group["weight_decay"] for group in adamw(nn.Linear(2, 2)).param_groups]
     [0.1, 0.0]
     """
-    return _adamw(model, matrices(model), lr, betas, weight_decay)
+    decayed = matrices(model) if decayed is None else decayed
+    rest = _without(decayed, model.parameters())
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True)
 
 
 def decayed_adam(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
@@ -136,16 +141,7 @@ def decayed_adam(model: nn.Module, lr: float, weight_decay: float) -> torch.opti
     [0.01, 0.0]
     """
     decayed = [p for p in model.parameters() if p.ndim > 1]
-    return _adamw(model, decayed, lr, (0.9, 0.999), weight_decay)
-
-
-def _adamw(model, decayed: list[Tensor], lr, betas, weight_decay) -> torch.optim.AdamW:
-    rest = _without(decayed, model.parameters())
-    groups = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": rest, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=1e-8, fused=True)
+    return adamw(model, lr, (0.9, 0.999), weight_decay, decayed)
 
 
 class Together:
@@ -195,7 +191,6 @@ def muon(
     lr: float = 0.03,
     embedding_lr: float = 0.03,
     adamw_lr: float = 3e-3,
-    momentum: float = 0.9,
 ) -> Together:
     """Return the course's own recipe: Muon on the matrices, AdamW on all the rest.
 
@@ -213,9 +208,8 @@ def muon(
     inside, tables = matrices(model), embeddings(model)
     vectors = _without(inside + tables, model.parameters())
     groups = [{"params": tables, "lr": embedding_lr}, {"params": vectors}]
-    groups = [group for group in groups if group["params"]]
     return Together(
-        torch.optim.Muon(inside, lr=lr, momentum=momentum, weight_decay=0.0),
+        torch.optim.Muon(inside, lr=lr, momentum=0.9, weight_decay=0.0),
         torch.optim.AdamW(
             groups, lr=adamw_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True
         ),

@@ -207,6 +207,7 @@ STORY = (PROSE * 5).strip()
         ("c&#xD800;t", "c\ufffdt"),
         ("c&#1;t", "ct"),
         ("c&#x001F;t", "ct"),
+        ("c&#12;t", "ct"),
         ("c&#xFFFE;t", "ct"),
         (f"c&#{'9' * 5000};t", None),
         ("c&#105;t&#x65;", "cite"),
@@ -415,7 +416,8 @@ def test_the_recipe_counts_every_page_once():
     assert (tally.kept, dict(tally.dropped)) == (1, expected)
 
 
-def test_pages_of_wikipedia_are_not_even_read(monkeypatch):
+@pytest.mark.parametrize("host", ["en.wikipedia.org", "old.reddit.com"])
+def test_pages_of_wikipedia_and_reddit_are_not_even_read(monkeypatch, host):
     monkeypatch.setattr(webtext, "extract_text", lambda html: 1 / 0)
-    pages = [("https://en.wikipedia.org/wiki/Cat", page(PROSE))]
+    pages = [(f"https://{host}/wiki/Cat", page(PROSE))]
     assert list(webtext.read_pages(pages, Tally())) == []

@@ -555,7 +555,9 @@ def test_a_saved_head_of_another_size_or_kind_is_refused(tmp_path):
 
     path = tmp_path / "judge.safetensors"
     save_checkpoint(path, *parts(2), History())
-    with pytest.raises(ValueError, match=r"model\.head\.bias is \(2,\) .*\(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"model\.head\.weight is \(2, 16\) .*\(3, 16\)"
+    ):
         load_checkpoint(path, *parts(3))
     with pytest.raises(ValueError, match="kind.*entailment.*similarity"):
         load_checkpoint(path, *parts(2, "similarity"))

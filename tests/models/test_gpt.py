@@ -34,7 +34,7 @@ def tokens(b=2, t=10):
 
 
 def oracle(block):
-    """transformers' model of the same shape, with weights of its own, not tiny."""
+    """transformers' model of the same shape, gains and biases drawn like all else."""
     torch.manual_seed(2)
     kind = {
         "pre_norm": (transformers.GPT2Config, transformers.GPT2LMHeadModel),
@@ -49,9 +49,15 @@ def oracle(block):
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
-        initializer_range=0.3,
     )
-    return kind[1](config).eval()
+    return drawn(kind[1](config).eval())
+
+
+def drawn(model):
+    """The model with every tensor different, so that none can stand for another."""
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return model
 
 
 NAMES = {"tokens_embed": "wte", "positions_embed": "wpe"}
@@ -74,6 +80,38 @@ def test_logits_equal_those_of_transformers(block):
     theirs, ours = oracle(block), small(block)
     copy_weights(theirs, ours)
     with torch.no_grad():
+        checks.close(ours(tokens()), theirs(tokens()).logits, "logits", 1e-5)
+
+
+def swapped_norms(model):
+    for block in model.h:
+        block.ln_1, block.ln_2 = block.ln_2, block.ln_1
+
+
+def one_layer_twice(model):
+    model.h[1] = model.h[0]
+
+
+def gains_for_biases(model):
+    for block in model.h:
+        norm = block.ln_1
+        norm.weight, norm.bias = norm.bias, norm.weight
+
+
+def a_blocks_norm_at_the_end(model):
+    model.ln_f = model.h[-1].ln_2
+
+
+@pytest.mark.parametrize("block", sorted(BLOCKS))
+@pytest.mark.parametrize(
+    "spoil",
+    [swapped_norms, one_layer_twice, gains_for_biases, a_blocks_norm_at_the_end],
+)
+def test_the_comparison_with_transformers_catches_a_wrong_gpt(block, spoil):
+    theirs, ours = oracle(block), small(block)
+    copy_weights(theirs, ours)
+    spoil(ours)
+    with torch.no_grad(), pytest.raises(AssertionError, match="logits"):
         checks.close(ours(tokens()), theirs(tokens()).logits, "logits", 1e-5)
 
 
@@ -271,7 +309,10 @@ def test_a_full_cache_is_refused():
     ("changes", "message"),
     [
         ({"n_layer": 0}, "n_layer=0"),
-        ({"block": "sideways"}, "choose one of"),
+        (
+            {"block": "sideways"},
+            r"block='sideways'.*one of \['post_norm', 'pre_norm'\]",
+        ),
         ({"dropout": 1.0}, "dropout=1.0"),
         ({"n_head": 5}, "not a multiple of n_head=5"),
     ],

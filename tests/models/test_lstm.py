@@ -67,5 +67,5 @@ def test_it_trains_in_the_same_loop():
 
 
 def test_an_impossible_shape_is_refused():
-    with pytest.raises(ValueError, match="LSTMConfig: width=0; need >= 1"):
-        LSTMConfig(n_vocab=20, n_ctx=8, n_embd=12, width=0)
+    with pytest.raises(ValueError, match="hidden_size must be greater than zero"):
+        LSTMLanguageModel(LSTMConfig(n_vocab=20, n_ctx=8, n_embd=12, width=0))

@@ -8,8 +8,8 @@ import re
 
 from form import code_cells, headings, lines, outputs, tree
 
-from benchmarks.costs import cost_line
 from gptcourse.lesson import papers
+from tools.costs import cost_line
 
 LEARN = (3, 5)
 EXERCISES = 3
@@ -45,7 +45,7 @@ def opening(notebook, name, costs):
     if len(re.findall(r"[.!?](?=\s|$)", finding)) > 1:
         faults.append("the finding takes more than one sentence")
     if name not in costs:
-        faults.append("costs.json has no cost for it: run `make costs`")
+        faults.append("tools/costs.json has no cost for it: run `make costs`")
     elif cost_line(costs[name]) not in "\n".join(blocks).splitlines():
         faults.append(f"no line {cost_line(costs[name])!r}: run `make costs`")
     return faults
@@ -83,11 +83,11 @@ def widget(notebook):
     ]
     if any(text.startswith("[widget: ") for text in shown):
         return []
-    return ["no widget: show a panel of gptcourse.widgets"]
+    return ["no widget: show a panel of gptcourse.lesson.widgets"]
 
 
 def exercises(notebook):
-    """Three or more: a task, a collapsed solution, a check that gives nothing away."""
+    """Three or more: a task, a folded solution, a check that gives nothing away."""
     faults, found = [], 0
     cells = notebook.cells
     for index, cell in enumerate(cells):
@@ -102,10 +102,17 @@ def exercises(notebook):
             faults.append(f"{name}: no cell with the tag check after it")
         else:
             faults += [f"{name}: {fault}" for fault in check_of(cell, after[0])]
-        faults += [f"{name}: {fault}" for fault in solution(cell)]
+        faults += [f"{name}: {fault}" for fault in task(before) + solution(cell)]
     if found < EXERCISES:
         faults.append(f"{found} exercises, fewer than {EXERCISES}")
     return faults
+
+
+def task(cell):
+    """An exercise says how long it takes and how hard it is."""
+    if all(re.search(sign, cell.source) for sign in (r"[●○]{3}", r"\d+ min")):
+        return []
+    return ["its task does not say its minutes and its level (●○○)"]
 
 
 def body(cell):
@@ -131,7 +138,9 @@ def check_of(solved, check):
     faults = []
     calls = [node for node in ast.walk(tree(check)) if is_check(node)]
     if not calls:
-        faults.append("its check calls nothing of gptcourse.checks")
+        faults.append("its check calls nothing of gptcourse.lesson.checks")
+    if not any("✓" in output.get("text", "") for output in check.outputs):
+        faults.append("its check does not say ✓ and what holds")
     given = {line.strip() for line in lines(check)}
     told = [line for line in body(solved) or [] if len(line) > 12 and line in given]
     faults += [f"its check gives the answer away: {line!r}" for line in told]

@@ -7,7 +7,7 @@ from nbformat.v4 import (
     new_output,
 )
 
-from benchmarks.costs import cost_line
+from tools.costs import cost_line
 
 NAME = "99_sample.ipynb"
 COSTS = {NAME: {"seconds": 10, "slowest_cell_seconds": 5, "gigabytes": 0.3}}
@@ -31,8 +31,10 @@ GLOSSARY = """## Glossary
 | token | 词元 |"""
 SOURCES = "## Sources\n- Nobody, *Nothing*, 2018."
 IMPORTS = (
-    "import torch\n\nfrom gptcourse.lesson import checks, figures, papers, results, widgets"
+    "import torch\n\n"
+    "from gptcourse.lesson import checks, figures, papers, results, widgets"
 )
+DEEPER = "### Deeper: what of three?\nMore than two."
 FIGURE = 'figures.show(figures.bars(counts, y_label="n", title="Two"), alt="Two bars.")'
 TABLE = """results.paper_and_here(
     [("score", papers.fact("gpt1.t5.full"), results.approx(1), "smaller")]
@@ -59,19 +61,31 @@ def sample():
         new_markdown_cell("## How many?\nCount."),
         new_code_cell('counts = {"one": 1, "two": 2}'),
         new_code_cell('results.claim("Two is more than one", 2 > 1)', outputs=[claim]),
-        new_code_cell(FIGURE, outputs=[picture]),
+        new_code_cell(
+            FIGURE,
+            outputs=[picture],
+            metadata={"tags": ["hide-input"], "jupyter": {"source_hidden": True}},
+        ),
         new_code_cell(
             'widgets.explore(str, n=widgets.slider(0, 1, 1, 0, "n"))', outputs=[panel]
         ),
+        new_markdown_cell(DEEPER, metadata={"jp-MarkdownHeadingCollapsed": True}),
+        new_code_cell('three = 1 + counts["two"]', metadata={"tags": ["experiment"]}),
         new_markdown_cell(PAPER),
         new_code_cell(TABLE),
     ]
     for number in (1, 2, 3):
         hidden = {"tags": ["solution"], "jupyter": {"source_hidden": True}}
         cells += [
-            new_markdown_cell(f"## Exercise {number}\nFind the largest."),
+            new_markdown_cell(
+                f"## Exercise {number}\n●○○ 5 minutes. Find the largest."
+            ),
             new_code_cell(SOLUTION, metadata=hidden),
-            new_code_cell("checks.is_largest(largest)", metadata={"tags": ["check"]}),
+            new_code_cell(
+                "checks.is_largest(largest)",
+                outputs=[new_output("stream", name="stdout", text="✓ the largest\n")],
+                metadata={"tags": ["check"]},
+            ),
         ]
     cells += [new_markdown_cell(text) for text in (SUMMARY, GLOSSARY, SOURCES)]
     number_cells(cells)

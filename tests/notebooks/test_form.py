@@ -1,26 +1,34 @@
 """The rules of style on every notebook, and a mutant for every rule."""
 
-import json
 from pathlib import Path
 
-import nbformat
 import anatomy
 import form
+import nbformat
 import pytest
 import sample as sample_notebook
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+import sections
+from nbformat.v4 import (
+    new_code_cell,
+    new_markdown_cell,
+    new_notebook,
+    new_output,
+)
+
+from tools import costs
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 RULES = [
     anatomy.what_you_learn, anatomy.widget, anatomy.exercises, anatomy.ending,
     anatomy.facts, form.imports, form.sizes, form.executed, form.compared,
-    form.pictures, form.reshapes,
+    form.pictures, form.reshapes, sections.core_path, sections.deeper,
+    sections.hidden, sections.headings_followed,
 ]  # fmt: skip
 
 
-def all_faults(notebook, path, costs):
+def all_faults(notebook, path, record):
     found = [fault for rule in RULES for fault in rule(notebook)]
-    opening = anatomy.opening(notebook, path.name, costs)
+    opening = anatomy.opening(notebook, path.name, record)
     return [*opening, *found, *form.links(notebook, path.parent)]
 
 
@@ -29,24 +37,20 @@ def faults_of_sample(notebook):
     return all_faults(notebook, path, sample_notebook.COSTS)
 
 
-def stored_costs():
-    record = NOTEBOOKS / "costs.json"
-    return json.loads(record.read_text("utf-8")) if record.exists() else {}
-
-
 @pytest.mark.parametrize(
     "path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem
 )
 def test_every_notebook_keeps_the_rules(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    assert all_faults(notebook, path, stored_costs()) == []
+    assert all_faults(notebook, path, costs.load()) == []
 
 
 def test_every_notebook_and_the_course_stay_within_their_budgets():
-    costs = stored_costs()
-    assert [one for name in costs for one in anatomy.budget(name, costs[name])] == []
-    assert sum(cost["seconds"] for cost in costs.values()) < 40 * 60
+    record = costs.load()
+    assert record.keys() == {path.name for path in NOTEBOOKS.glob("*.ipynb")}
+    assert [one for name in record for one in anatomy.budget(name, record[name])] == []
+    assert sum(cost["seconds"] for cost in record.values()) < 40 * 60
 
 
 @pytest.mark.parametrize(
@@ -135,13 +139,43 @@ def shown(cell):
     cell.metadata.pop("jupyter")
 
 
+def silent(cell):
+    cell.outputs = []
+
+
+def unfolded(cell):
+    cell.metadata.pop(sections.COLLAPSED, None)
+
+
+def folded(cell):
+    cell.metadata[sections.COLLAPSED] = True
+
+
+def in_hidden(source):
+    """A mutant whose hidden cell does this as well."""
+    return text("figures.show(", f"{source}\nfigures.show(")
+
+
+def in_deeper(source):
+    """A mutant whose section Deeper does this as well."""
+    return text("three = 1", f"{source}\nthree = 1")
+
+
+def then(*mutants):
+    def mutate(notebook):
+        for mutant in mutants:
+            mutant(notebook)
+
+    return mutate
+
+
 def in_reverse(notebook):
     for cell in form.code_cells(notebook):
         cell.execution_count = 99 - cell.execution_count
 
 
 def long_cells(cell):
-    cell.source += "\nx = 1" * 11
+    cell.source += "\nx = 1" * 12
 
 
 def picture_in_html(html):
@@ -162,7 +196,7 @@ MUTANTS = {
         text("import torch", "import torch\nx = 1"),
         "more than import",
     ),
-    "many imports": (text("import torch", "import torch\n" * 9), "imports take"),
+    "many imports": (text("import torch", "import torch\n" * 11), "imports take"),
     "late import": (add(code("import os")), "imports outside"),
     "hidden import": (add(code("def f():\n    import os")), "imports outside"),
     "long cells": (with_each("code", long_cells), "the median code cell has"),
@@ -171,7 +205,7 @@ MUTANTS = {
     "wide line": (add(code("x = 1  # " + "x" * 80)), "a line of 89 columns"),
     "long text": (add(prose("word " * 151)), "151 words in the cell"),
     "many cells": (
-        lambda one: [add(prose("x"))(one) for _ in range(65)],
+        lambda one: [add(prose("x"))(one) for _ in range(67)],
         "cells, more",
     ),
     "big output": (
@@ -199,9 +233,12 @@ MUTANTS = {
     "html picture, empty text": (picture_in_html('<img alt="" src="">'), "no alt in"),
     "linked picture without text": (add(prose("![](../README.md)")), "no text for the"),
     "no widget": (lambda one: one.cells.pop(7), "no widget"),
-    "two exercises": (lambda one: one.cells.__delitem__(slice(10, 13)), "2 exercises"),
+    "two exercises": (lambda one: one.cells.__delitem__(slice(12, 15)), "2 exercises"),
     "no task": (text("Exercise 2", "Something"), "no markdown cell with the exercise"),
     "no check": (without("check"), "no cell with the tag check"),
+    "no minutes": (text(" 5 minutes", ""), "does not say its minutes and its level"),
+    "no level": (text("●○○ ", ""), "does not say its minutes and its level"),
+    "silent check": (with_each("check", silent), "does not say ✓ and what holds"),
     "idle check": (text("checks.is_largest(", "print("), "calls nothing of gptcourse"),
     "telling check": (
         text("checks.is", "return max(numbers, default=0)\nchecks.is"),
@@ -220,9 +257,82 @@ MUTANTS = {
     "link outside": (text("../README.md", "../../../etc"), "no file of the repository"),
     "dead anchor": (text("#Summary", "#Summery"), "no heading for the link"),
     "dead html link": (add(prose('<a href="none.md">x</a>')), "no file of the"),
+    "long core": (
+        lambda one: [add(prose("x"))(one) for _ in range(40)],
+        "the core path has",
+    ),
+    "open Deeper": (with_each("markdown", unfolded), "is not folded"),
+    "folded core": (with_each("markdown", folded), "folded, but no section Deeper"),
+    "Deeper in a cell": (text("### Deeper", "First.\n\n### Deeper"), "not begin its"),
+    "Deeper in two": (text("More than two.", "A.\n#### B\nC."), "one heading a cell"),
+    "core needs Deeper": (add(code("print(three)")), "the core path uses three"),
+    "core calls Deeper": (
+        then(in_deeper("def f():\n    return 3"), add(code("def g():\n    f()"))),
+        "the core path uses f,",
+    ),
+    "open figure code": (with_each("hide-input", shown), "source_hidden is not set"),
+    "hidden without tag": (
+        add(code("x", jupyter={"source_hidden": True})),
+        "a hidden cell without the tag hide-input",
+    ),
+    "hidden work": (
+        add(code("x = 1", tags=["hide-input"], jupyter={"source_hidden": True})),
+        "shows no figure or table",
+    ),
+    "hidden claim": (in_hidden('results.claim("So", True)'), "a claim or a check is"),
+    "hidden check": (in_hidden("assert counts"), "a claim or a check is hidden"),
+    "hidden name": (
+        then(in_hidden("total = 3"), add(code("print(total)"))),
+        "a hidden cell makes total",
+    ),
+    "two headings": (text("Count.", "### Really?\nYes."), "under the heading '## How"),
+    "last heading empty": (text("- Nobody, *Nothing*, 2018.", ""), "'## Sources'"),
     "view": (add(code("x.view(2, 3)")), "view() in the cell"),
     "transpose": (add(code("y = x.transpose(1, 2).sum()")), "use einops"),
 }
+
+
+FINE = {
+    "a name made anew": then(
+        in_hidden("total = 3"), add(code("total = 4")), add(code("print(total)"))
+    ),
+    "a parameter of the same name": then(
+        in_deeper("total = 3"), add(code("def double(total):\n    return 2 * total"))
+    ),
+    "an exercise on Deeper": text("checks.is", "print(three)\nchecks.is"),
+    "Deeper uses the core": in_deeper("more = dict(counts)"),
+    "a comment in a fence": text("Count.", "```\n# one\n# two\n```"),
+    "any exercise's length": text("Find the largest.", "Find it.\n\n### Hint\nLook."),
+}
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_a_notebook_that_breaks_no_rule_passes(name):
+    notebook = sample_notebook.sample()
+    FINE[name](notebook)
+    assert faults_of_sample(notebook) == []
+
+
+def test_a_section_ends_at_the_next_heading_of_its_level_or_a_higher_one():
+    texts = ["# A", "## Deeper: b\nx", "### C\nx", "y", "## D\nx", "# Deeper: e", "z"]
+    notebook = new_notebook(cells=[new_markdown_cell(text) for text in texts])
+    assert sections.within(notebook, "Deeper:") == {1, 2, 3, 5, 6}
+
+
+def test_exercises_and_deeper_sections_are_no_part_of_the_core_path():
+    def with_cells(tag, title):
+        notebook = sample_notebook.sample()
+        core = len(notebook.cells) - 2 - 9
+        fill = sections.CORE_CELLS - core
+        more = [new_markdown_cell(f"## {title}"), *[new_code_cell("x")] * (fill + 5)]
+        for cell in more[1:]:
+            cell.metadata.tags = [tag]
+        notebook.cells[11:11] = more
+        return sections.core_path(notebook)
+
+    assert with_cells("experiment", "Deeper: more") == []
+    assert with_cells("check", "Exercise 0") == []
+    assert "the core path has 51 cells" in with_cells("experiment", "More")[0]
 
 
 @pytest.mark.parametrize("name", MUTANTS)

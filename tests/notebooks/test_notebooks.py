@@ -37,6 +37,7 @@ ENDS = [
 
 def written(path, sources):
     cells = [new_markdown_cell("# A test"), *map(new_code_cell, sources)]
+    cells[0].metadata = {"jp-MarkdownHeadingCollapsed": True}
     cells[1].metadata = {"tags": ["check"], "jupyter": {"source_hidden": True}}
     nbformat.write(new_notebook(cells=cells), path)
     return path
@@ -59,6 +60,7 @@ def nbval(*paths):
         "--nbval-sanitize-with": ROOT / "tests" / "nbval_sanitize.cfg",
     }
     flags = ["--nbval", "-rA", "--color=no", "-p", "no:cacheprovider"]
+    flags += ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     words = [word for option in options.items() for word in option]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *flags, *map(str, [*words, *paths])],
@@ -154,6 +156,7 @@ def test_nothing_of_the_run_is_stored_and_what_the_author_set_survives(executed)
         assert volatile not in text
     notebook = nbformat.read(executed, as_version=4)
     assert notebook.metadata.language_info == {"name": "python"}
+    assert notebook.cells[0].metadata == {"jp-MarkdownHeadingCollapsed": True}
     assert notebook.cells[1].metadata == {
         "tags": ["check"],
         "jupyter": {"source_hidden": True},
@@ -177,6 +180,27 @@ def test_an_edit_changes_the_id_of_its_own_cell_only():
     assert first[:3] == edited[:3]
     assert first[3] != edited[3]
     assert len(set(first)) == 4
+
+
+def test_the_longest_notebook_begins_and_an_unmeasured_one_before_it(tmp_path):
+    record = tmp_path / "costs.json"
+    paths = [tmp_path / name for name in ("a.ipynb", "b.ipynb", "c.ipynb", "d.ipynb")]
+    assert notebooks.longest_first(paths[::-1], record) == paths
+    record.write_text(
+        '{"a.ipynb": {"seconds": 10}, "b.ipynb": {"seconds": 30},'
+        ' "d.ipynb": {"seconds": 20}}'
+    )
+    ordered = notebooks.longest_first(paths, record)
+    assert [path.stem for path in ordered] == ["c", "b", "d", "a"]
+
+
+def test_a_kernel_is_given_its_threads_and_its_seed_and_none_of_ours(monkeypatch):
+    monkeypatch.setenv("GPTCOURSE_SEED", "5")
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    given = notebooks.environment(threads=1)
+    assert "GPTCOURSE_SEED" not in given
+    assert (given["OMP_NUM_THREADS"], given["TQDM_DISABLE"]) == ("1", "1")
+    assert notebooks.environment(2, seed=0)["GPTCOURSE_SEED"] == "0"
 
 
 def test_a_notebook_that_fails_is_left_as_it_was_and_named(tmp_path, capsys):

@@ -13,19 +13,30 @@ def test_the_peer_has_our_parameters():
     assert count_parameters(speed.transformers_gpt2(config)) == count_parameters(config)
 
 
-def test_both_take_turns_and_the_first_turn_is_not_counted():
-    turns = []
-    times = speed.in_turns(lambda: turns.append("a"), lambda: turns.append("b"), 2)
-    assert "".join(turns) == "ababab"
-    assert all(seconds >= 0 for seconds in times)
+def test_both_take_turns_and_medians_leave_out_the_first_turn(monkeypatch):
+    clock, turns = [0.0], []
+    spent = {"ours": iter([50, 1, 9, 3]), "peer": iter([70, 8, 2, 4])}
+    monkeypatch.setattr(speed, "perf_counter", lambda: clock[0])
+
+    def call(name):
+        turns.append(name)
+        clock[0] += next(spent[name])
+
+    times = speed.in_turns(lambda: call("ours"), lambda: call("peer"), 3)
+    assert turns == ["ours", "peer"] * 4
+    assert times == (3, 4)
 
 
-def test_a_row_of_each_kind_is_measured():
+def test_a_row_of_each_kind_says_seconds_a_step_or_a_text(monkeypatch):
+    def called_once(ours, peer, repeats):
+        ours(), peer()
+        return 6.0, 12.0
+
+    monkeypatch.setattr(speed, "in_turns", called_once)
     config = GPTConfig(n_vocab=65, n_ctx=16, n_embd=32, n_head=2, n_layer=1)
-    trained = speed.training("train", config, 2, 1.0, steps=1, repeats=1)
-    written = speed.writing("write", config, 2, 4, 1.0, repeats=1)
-    assert trained.ours > 0 and trained.peer > 0
-    assert written.ours > 0 and written.peer > 0
+    trained = speed.training("train", config, 2, 1.5, steps=3)
+    assert trained == ("train", 2.0, 4.0, 1.5)
+    assert speed.writing("write", config, 2, 4, 3.0) == ("write", 6.0, 12.0, 3.0)
 
 
 def test_the_recipe_trains_on_the_text_given():
@@ -37,3 +48,19 @@ def test_the_recipe_trains_on_the_text_given():
 @pytest.mark.parametrize(("seconds", "text"), [(0.0421, "42.1 ms"), (12.34, "12.3 s")])
 def test_times_are_written_in_their_own_unit(seconds, text):
     assert benchmarks_main._time(seconds) == text
+
+
+def test_asking_for_help_measures_nothing(capsys):
+    with pytest.raises(SystemExit) as ended:
+        benchmarks_main.main(["--help"])
+    assert ended.value.code == 0
+    assert "usage: python -m benchmarks" in capsys.readouterr().out
+
+
+def test_only_the_comparisons_named_are_made(monkeypatch, capsys):
+    monkeypatch.setattr(speed, "rows", lambda: [speed.Row("step", 0.5, 1.0, 1.7)])
+    monkeypatch.setattr(recipe, "rows", lambda: pytest.fail("was not asked for"))
+    benchmarks_main.main(["speed"])
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split() == ["ours", "peer", "ratio", "to", "reach"]
+    assert line.split() == "step 500.0 ms 1.0 s 2.00 × 1.7 ×".split()

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from benchmarks import costs
+from tools import costs
 
 OPENING = "# A title\n\nA finding.\n\n**Cost**: not yet measured."
 README = "# Course\n<!-- costs -->\nold\n<!-- /costs -->\nThe end.\n"
@@ -16,6 +16,7 @@ RAW = {"seconds": 61.2, "slowest_cell_seconds": 21.0, "gigabytes": 0.52}
 def course(tmp_path):
     folder = tmp_path / "notebooks"
     folder.mkdir()
+    (tmp_path / "tools").mkdir()
     cells = [
         new_markdown_cell(OPENING),
         new_code_cell(SPEND),
@@ -28,7 +29,7 @@ def course(tmp_path):
 
 def test_costs_are_measured_and_written_wherever_a_reader_looks(course):
     costs.update(course)
-    record = json.loads((course / "notebooks" / "costs.json").read_text("utf-8"))
+    record = json.loads((course / "tools" / "costs.json").read_text("utf-8"))
     cost = record["00_start.ipynb"]
     assert cost["seconds"] == 10
     assert cost["slowest_cell_seconds"] == 5
@@ -47,12 +48,52 @@ def test_costs_are_measured_and_written_wherever_a_reader_looks(course):
     assert readme.endswith("|\n<!-- /costs -->\nThe end.\n")
 
 
-def test_only_the_notebooks_named_are_measured_anew(course):
-    record = course / "notebooks" / "costs.json"
+def test_only_the_notebooks_named_are_measured_anew(course, monkeypatch):
+    record = course / "tools" / "costs.json"
     record.write_text(json.dumps({"00_start.ipynb": RAW}), "utf-8")
+    cells = [new_markdown_cell(OPENING.replace("A title", "Next"))]
+    nbformat.write(new_notebook(cells=cells), course / "notebooks" / "01_next.ipynb")
+    measured = []
+    monkeypatch.setattr(
+        costs, "measure", lambda path: measured.append(path.name) or RAW
+    )
     costs.update(course, ["01_next.ipynb"])
-    assert json.loads(record.read_text("utf-8")) == {"00_start.ipynb": RAW}
-    assert "| 61.2 s | 21 s | 0.52 GB |" in (course / "README.md").read_text("utf-8")
+    assert measured == ["01_next.ipynb"]
+    rounded = costs.settled(RAW, None)
+    stored = json.loads(record.read_text("utf-8"))
+    assert stored == {"00_start.ipynb": RAW, "01_next.ipynb": rounded}
+    readme = (course / "README.md").read_text("utf-8")
+    assert "| 61.2 s | 21 s | 0.52 GB |" in readme
+    assert "| [Next](notebooks/01_next.ipynb) | 70 s | 25 s | 0.6 GB |" in readme
+
+
+def test_a_name_that_is_no_notebook_is_refused(course):
+    with pytest.raises(ValueError, match="is missing"):
+        costs.update(course, ["00_stop.ipynb"])
+    (course / "tools" / "costs.json").write_text(json.dumps({"a": RAW}), "utf-8")
+    with pytest.raises(ValueError, match="no notebook 00_stop.ipynb: there are 00_st"):
+        costs.update(course, ["00_stop.ipynb"])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "no JSON"),
+        ("{", "no JSON"),
+        ("{}", "names no notebook"),
+        ("[]", "names no notebook"),
+        ('{"a.ipynb": {"seconds": 10}}', "lacks seconds, .* of a.ipynb"),
+        (json.dumps({"a": RAW | {"seconds": "10"}}), "a cost of a is no number"),
+        (json.dumps({"a": RAW | {"seconds": 0}}), "a cost of a is no number over 0"),
+    ],
+)
+def test_a_record_that_is_not_whole_never_reads_as_empty(tmp_path, text, fault):
+    record = tmp_path / "costs.json"
+    with pytest.raises(ValueError, match="costs.json is missing: run `make costs`"):
+        costs.load(record)
+    record.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=f"costs.json.*{fault}.*run `make costs`"):
+        costs.load(record)
 
 
 def test_costs_are_rounded_up():

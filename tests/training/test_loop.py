@@ -25,6 +25,7 @@ from gptcourse.models.gpt import (
     count_parameters,
 )
 from gptcourse.models.lstm import LSTMConfig, LSTMLanguageModel
+from gptcourse.training import checkpoints
 from gptcourse.training.batches import RandomBatches, windows_in_order
 from gptcourse.training.checkpoints import load_checkpoint, load_gpt, save_checkpoint
 from gptcourse.training.history import History
@@ -182,15 +183,15 @@ def test_flops_of_gpt2_small_equal_nanogpts_count():
 
 
 def test_warmup_and_cosine_by_hand():
-    schedule = warmup_cosine(4, final=0.1)
+    schedule = warmup_cosine(4)
     factors = [schedule(step, 13) for step in range(13)]
     assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
-    assert factors[8] == pytest.approx(0.1 + 0.9 * 0.5)
-    assert factors[12] == pytest.approx(0.1)
+    assert factors[8] == pytest.approx(0.5)
+    assert factors[12] == pytest.approx(0)
 
 
 def test_warmup_and_line_by_hand():
-    schedule = warmup_linear(2, final=0.0)
+    schedule = warmup_linear(2)
     assert [schedule(s, 7) for s in range(7)] == [0.5, 1, 1, 0.75, 0.5, 0.25, 0]
     assert constant(5, 7) == 1
 
@@ -199,8 +200,6 @@ def test_warmup_and_line_by_hand():
 def test_an_impossible_schedule_is_refused(kind):
     with pytest.raises(ValueError, match="warmup=-1"):
         kind(-1)
-    with pytest.raises(ValueError, match="final=2"):
-        kind(1, final=2)
 
 
 def test_decay_acts_on_matrices_and_spares_embeddings_gains_and_biases():
@@ -250,7 +249,11 @@ def test_a_resume_that_forgets_the_batches_is_caught(tmp_path, monkeypatch):
     _, expected = run(20)
     path = tmp_path / "run.safetensors"
     run(8, checkpoint=path)
-    monkeypatch.setattr(RandomBatches, "set_state", lambda self, state: None)
+
+    def forgetful(batches, generators=checkpoints._generators):
+        return generators(batches) | {"random.batches": torch.Generator()}
+
+    monkeypatch.setattr(checkpoints, "_generators", forgetful)
     _, history = run(20, seed=99, checkpoint=path, resume=True)
     assert history.loss != expected.loss
 
@@ -345,7 +348,7 @@ def test_a_pickle_is_refused(tmp_path):
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+    with pytest.raises(FileNotFoundError, match="No such file .*nowhere"):
         load_gpt(tmp_path / "nowhere")
 
 
@@ -363,7 +366,7 @@ def test_a_model_without_a_configuration_is_compared_by_its_shapes(tmp_path):
     path, (_, batches, _) = tmp_path / "run.safetensors", parts()
     layer, wider = torch.nn.Linear(3, 4), torch.nn.Linear(3, 5)
     save_checkpoint(path, layer, adamw(layer), batches, History())
-    with pytest.raises(ValueError, match=r"model.bias is \(4,\) .*in this run \(5,\)"):
+    with pytest.raises(ValueError, match=r"model.weight is \(4, 3\) .*run \(5, 3\)"):
         load_checkpoint(path, wider, adamw(wider), batches)
 
 
@@ -399,7 +402,9 @@ def test_another_model_with_the_same_shapes_is_refused(tmp_path, make, other, me
 def test_an_optimizer_of_another_model_is_refused(saved, tmp_path):
     model, batches, _ = parts()
     _, _, other = parts()
-    with pytest.raises(ValueError, match="the optimizer trains a tensor .* not among"):
+    with pytest.raises(
+        ValueError, match="optimizer.* in this run missing; build the model and the opt"
+    ):
         load_checkpoint(saved, model, other, batches)
 
 
@@ -420,7 +425,9 @@ def test_a_classifier_of_another_kind_is_refused(tmp_path):
     other = gpt()
     other.kind = "similarity"
     refused(path, "kind is entailment, in this run similarity", other)
-    with pytest.raises(ValueError, match="another kind of model than a GPT"):
+    with pytest.raises(
+        ValueError, match="another model than this version's GPT .*'kind'"
+    ):
         load_gpt(path)
 
 
@@ -440,14 +447,14 @@ def refused(path, message, model=None, optimizer=adamw):
     model = model or fresh
     chosen = optimizer(model)
     before = {name: t.clone() for name, t in model.state_dict().items()}
-    states = torch.get_rng_state(), batches.state()
+    states = torch.get_rng_state(), batches.generator.get_state()
     with pytest.raises(ValueError, match=message) as error:
         load_checkpoint(path, model, chosen, batches)
     assert "\n" not in str(error.value) and str(path) in str(error.value)
     assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
     assert all(not one.state for one in getattr(chosen, "optimizers", [chosen]))
     assert torch.equal(torch.get_rng_state(), states[0])
-    assert torch.equal(batches.state(), states[1])
+    assert torch.equal(batches.generator.get_state(), states[1])
 
 
 def rewritten(path, change):
@@ -488,19 +495,19 @@ MOMENT = "optimizer.wte.weight.exp_avg"
             lambda t, h: t["random.torch"].fill_(255),
             "no generator's state",
         ),
-        (lambda t, h: h.pop("history"), "header is damaged or of another version"),
-        (lambda t, h: h.pop("settings"), "header is damaged or of another version"),
-        (lambda t, h: h.update(history="{"), "header is damaged or of another"),
-        (lambda t, h: h.update(history="[" * 10**5), "header is damaged or of another"),
-        (lambda t, h: h.update(settings="[1]"), "header is damaged or of another"),
+        (lambda t, h: h.pop("history"), "or its header is damaged"),
+        (lambda t, h: h.pop("settings"), "or its header is damaged"),
+        (lambda t, h: h.update(history="{"), "or its header is damaged"),
+        (lambda t, h: h.update(history="[" * 10**5), "or its header is damaged"),
+        (lambda t, h: h.update(settings="[1]"), "or its header is damaged"),
         (of_history(lambda r: r.update(energy=[1])), "unexpected keyword.*'energy'"),
         (of_history(lambda r: r.pop("loss")), "the history is not whole"),
         (of_history(lambda r: r["loss"].pop()), "the history is not whole"),
         (of_history(lambda r: r.pop("interrupted")), "the history is not whole"),
-        (of_history(lambda r: r.update(loss=3)), "header is damaged or of another"),
+        (of_history(lambda r: r.update(loss=3)), "or its header is damaged"),
         (
             lambda t, h: h.update(format="gptcourse-checkpoint-1"),
-            "not a checkpoint of this course and version .*'gptcourse-checkpoint-1'",
+            "not a checkpoint of this course and version.*'gptcourse-checkpoint-1'",
         ),
     ],
 )
@@ -515,7 +522,7 @@ def test_a_gpt_of_another_version_is_refused(saved):
         header["settings"] = json.dumps(settings)
 
     rewritten(saved, change)
-    with pytest.raises(ValueError, match="is of another version .*'n_expert'"):
+    with pytest.raises(ValueError, match="than this version's GPT .*'n_expert'"):
         load_gpt(saved)
 
 

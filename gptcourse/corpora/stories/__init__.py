@@ -2,10 +2,9 @@
 
 from gptcourse.corpora.stories.telling import (
     SEPARATOR,
-    Story,
     entropy,
     log_probability,
     stories,
     text,
 )
-from gptcourse.corpora.stories.world import World, description, full_world, world_of
+from gptcourse.corpora.stories.world import description, world_of

@@ -14,8 +14,8 @@ from typing import Any
 from gptcourse.corpora.stories.chance import Table
 
 PRONOUNS = {
-    "girls": ("she", "her", "her", "herself"),
-    "boys": ("he", "him", "his", "himself"),
+    "girls": ("she", "She", "her", "her", "Her", "herself"),
+    "boys": ("he", "He", "him", "his", "His", "himself"),
 }
 #: The slots that stand for the hero, and those that stand for the other child.
 HERO = ("a", "she", "She", "her", "hers", "Hers", "herself")
@@ -55,10 +55,10 @@ Words = dict[str, dict[str, str]]
 def role_words(data: Mapping[str, Any]) -> dict[Any, Words]:
     """Return the words of every role; things have a role for each kind of them."""
     words = data["words"]
-    people = {name: PRONOUNS[kind] for kind in PRONOUNS for name in words[kind]}
+    people = [(name, *PRONOUNS[kind]) for kind in PRONOUNS for name in words[kind]]
     roles: dict[Any, Words] = {
-        "a": {name: _person(HERO, name, of) for name, of in people.items()},
-        "b": {name: _person(OTHER, name, of) for name, of in people.items()},
+        "a": {child[0]: dict(zip(HERO, child, strict=True)) for child in people},
+        "b": {child[0]: dict(zip(OTHER, child, strict=True)) for child in people},
         "c": {name: {"c": name} for name in words["family"]},
         "r": {name: {"r": name} for name in words["relations"]},
         "k": {name: {"k": name, "ak": with_article(name)} for name in words["colours"]},
@@ -71,12 +71,6 @@ def role_words(data: Mapping[str, Any]) -> dict[Any, Words]:
                 name: {role: name, f"a{role}": with_article(name)} for name in things
             }
     return roles
-
-
-def _person(slots: Sequence[str], name: str, pronouns: Sequence[str]) -> dict[str, str]:
-    she, her, hers, herself = pronouns
-    words = (name, she, she.capitalize(), her, hers, hers.capitalize(), herself)
-    return dict(zip(slots, words, strict=True))
 
 
 def role_tables(words: Words) -> dict[str | None, Table]:
