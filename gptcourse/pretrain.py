@@ -49,15 +49,15 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--warmup", type=int, default=50, help="updates of linear warm-up")
     add("--every", type=int, default=100, help="updates between measurements")
     add("--seed", type=int, default=0, help="of the weights and the batches")
-    add("--checkpoint", type=Path, help="file to write to, and to go on from")
+    add("--checkpoint", type=Path, help="file to go on from; beside it the tokenizer")
     add("--shard", action="store_true", help="spread the weights (FSDP2)")
     bf16 = "matrix products in bfloat16 (auto: on a GPU that has it)"
     add("--bf16", choices=("yes", "no", "auto"), default="auto", help=bf16)
     return parser.parse_args(given)
 
 
-def data(args: argparse.Namespace) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the tokens (n,) of the training and the validation text.
+def data(args: argparse.Namespace) -> tuple:
+    """Return the tokenizer, and the training and the validation text's tokens (n,).
 
     Raises: ValueError for a file that is no UTF-8.
     """
@@ -72,7 +72,7 @@ def data(args: argparse.Namespace) -> tuple[torch.Tensor, torch.Tensor]:
         torch.tensor([token for text in part for token in tokenizer.encode(text)])
         for part in texts
     )
-    return train_tokens, validation_tokens
+    return tokenizer, train_tokens, validation_tokens
 
 
 def main(given: Sequence[str] | None = None) -> History:
@@ -83,7 +83,7 @@ def main(given: Sequence[str] | None = None) -> History:
     args = arguments(given)
     config = GPTConfig(args.n_vocab, args.n_ctx, args.n_embd, args.n_head, args.n_layer)
     with processes.joined() as device:
-        tokens, held_out = data(args)
+        tokenizer, tokens, held_out = data(args)
         generator = torch.Generator().manual_seed(args.seed + 1)
         batches = RandomBatches(tokens, args.batch_size, args.n_ctx, generator)
         windows_in_order(held_out, args.n_ctx, MEASURED)  # refuses a text too short
@@ -104,6 +104,8 @@ def main(given: Sequence[str] | None = None) -> History:
             resume=True,
         )
         if processes.rank() == 0:
+            if args.checkpoint is not None:
+                tokenizer.save(args.checkpoint.with_suffix(".tokenizer.json"))
             report(history)
     return history
 

@@ -34,7 +34,7 @@ def test_a_run_is_reported_saved_and_gone_on_with(text, tmp_path, capsys):
 
 def test_the_last_twentieth_of_a_file_is_validation(text):
     given = f"--text {text} --n-vocab 257".split()  # a token a byte, no merges
-    train, validation = pretrain.data(pretrain.arguments(given))
+    _, train, validation = pretrain.data(pretrain.arguments(given))
     letters = text.read_text(encoding="utf-8")
     assert len(train) == int(0.95 * len(letters))
     assert len(train) + len(validation) == len(letters)
@@ -100,5 +100,5 @@ def test_the_documentation_is_the_default_text(monkeypatch):
             return Part("train on this " * 20), Part("measure on this " * 20)
 
     monkeypatch.setattr(pretrain, "python_docs", Docs)
-    train, validation = pretrain.data(pretrain.arguments(["--n-vocab", "260"]))
+    _, train, validation = pretrain.data(pretrain.arguments(["--n-vocab", "260"]))
     assert len(train) > 100 and len(validation) > 100

@@ -35,7 +35,7 @@ THREADS = 2  # what the course promises its times for
 def load(record=COSTS):
     """What the notebooks cost, by name.
 
-    Raises ValueError in one line where the record is missing or holds anything else.
+    Raises: ValueError in one line where the record is missing or holds anything else.
     """
     again = "run `make costs`"
     if not record.exists():
@@ -160,8 +160,8 @@ def title(notebook):
 def update(root, names=()):
     """Measure the notebooks under `root`, or those named, and write what they cost.
 
-    Raises ValueError where a name is no notebook's, or the record is not whole. Without
-    a record, all are measured.
+    Raises: ValueError where a name is no notebook's, or the record is not whole.
+    Without a record, all are measured.
     """
     record = root / "tools" / COSTS.name
     stored = load(record) if names or record.exists() else {}

@@ -26,6 +26,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from gptcourse.common import whole_file
+
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python"}
 KERNEL_NAME = "python3"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -145,9 +147,9 @@ def _cell_id(source: str, seen: set[str]) -> str:
 def save(notebook: NotebookNode, path: Path) -> None:
     """Write a valid notebook whole or not at all."""
     nbformat.validate(notebook)
-    part = path.with_suffix(".part")
-    part.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
-    os.replace(part, path)
+    text = nbformat.writes(notebook) + "\n"
+    with whole_file(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def run(path: Path) -> str:

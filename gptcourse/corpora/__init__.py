@@ -2,16 +2,6 @@
 
 from gptcourse.corpora.bloom import BloomFilter, ngram_hashes, normalise, overlap
 from gptcourse.corpora.corpus import SEPARATOR, Corpus, Document
-from gptcourse.corpora.downloads import download
 from gptcourse.corpora.filters import ExactCopies, Tally, not_english, too_short
-from gptcourse.corpora.near_copies import near_copy_groups
 from gptcourse.corpora.python_docs import python_docs
-from gptcourse.corpora.webtext import (
-    extract_text,
-    karma,
-    keep,
-    outbound_links,
-    read_lines,
-    read_pages,
-    well_liked,
-)
+from gptcourse.corpora.webtext import karma, keep, well_liked

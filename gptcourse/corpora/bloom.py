@@ -18,10 +18,11 @@ _BASE = np.uint64(0x9E3779B97F4A7C15)  # any odd number: 2^64 over the golden ra
 class BloomFilter:
     """A set that forgets its members' names: it may wrongly say yes, never wrongly no.
 
-    Sized for `n_items` different hashes, of which it says yes to `false_positive_rate`
-    of those never added: m = -n ln p / (ln 2)² bits, k = m/n ln 2 of them for each.
-    Each of the k places is a hash of its own. The usual short cut, g_i = h1 + i·h2,
-    has only m² outcomes: too few for a rate of 1e-8 where n is below a million.
+    Sized so that, with `n_items` hashes added, it wrongly says yes to a share
+    `false_positive_rate` of all others: m = -n ln p / (ln 2)² bits, k = m/n ln 2 of
+    them for each. Each of the k places is a hash of its own. The usual short cut,
+    g_i = h1 + i·h2, has only m² outcomes: too few for a rate of 1e-8 where n is below a
+    million.
 
     Raises: ValueError for a number below 1, a rate outside (0, 1), and 2^32 bits.
     Source: Bloom 1970; Dietzfelbinger et al. 1997 (multiply and shift).
@@ -95,8 +96,8 @@ def normalise(text: str) -> str:
 def ngram_hashes(text: str, n: int = 8) -> np.ndarray:
     """Return a hash for every run of n words of the normalised text, uint64.
 
-    None for a text of fewer than n words. The same in every process, other than
-    Python's `hash`.
+    A shorter text gives an empty array. Unlike those of Python's `hash`, the values are
+    the same in every process.
 
     Raises: ValueError for n below 1.
 

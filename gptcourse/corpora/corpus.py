@@ -128,7 +128,7 @@ class Corpus:
         kept together: documents of one class or module, a short text quoted in a long
         one, and the same thing said in other words.
 
-        Raises ValueError for an empty corpus, for a share outside (0, 1), and where
+        Raises: ValueError for an empty corpus, for a share outside (0, 1), and where
         all documents are near copies of one another.
 
         >>> words = "one two three four five six seven eight nine ten".split()

@@ -31,7 +31,7 @@ def download(name: str, split: str = "train", max_documents: int = 10_000) -> Co
     billion tokens, only what is asked for is read, each time anew. Needs the extra
     `online`. The sets are cut up by their makers: ask for a `split` by its name.
 
-    Raises ValueError for a set, a split or a number that does not exist, ImportError
+    Raises: ValueError for a set, a split or a number that does not exist, ImportError
     without the extra, ConnectionError without a network.
 
     >>> download("tinystories").documents[0].text[:9]  # doctest: +SKIP

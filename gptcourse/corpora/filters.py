@@ -1,6 +1,4 @@
-"""A count of what a step of a pipeline kept, and what it dropped for which reason.
-
-Reasons to leave a document out: its length, its language, a copy.
+"""Filters: reasons to leave a document out (length, language, a copy), and a tally.
 
 A filter is a function of a document that returns a reason to drop it, or None.
 """

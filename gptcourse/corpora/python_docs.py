@@ -40,12 +40,12 @@ def python_docs() -> Corpus:
     Each document links to the documents that it names. Texts under 60 characters and
     exact copies are left out, and so is what only compiled code holds (`numpy.add`).
 
-    The first call reads for some seconds and shows progress bars. Later ones take the
-    result from a folder, the first of these that can be written: the one that
-    `GPTCOURSE_CACHE` names ("~" is the home folder), or else the user's cache folder;
-    the user's own in the folder for temporary files, which the log mentions. A warning
-    says when there is none, or no home folder to begin with. A cache that is damaged,
-    or made from other versions, is built again.
+    The first call reads for some seconds and shows progress bars. Later ones read
+    a cache: in the folder `GPTCOURSE_CACHE` ("~" is the home folder), else in the
+    user's cache folder; where that cannot be written, in a private folder under the
+    temporary one, which the log mentions. A warning says when there is none, or no home
+    folder to begin with. A cache that is damaged, or made from other versions, is built
+    again.
 
     >>> corpus = python_docs()  # doctest: +SKIP
     >>> list(corpus.sources)  # doctest: +SKIP

@@ -34,7 +34,8 @@ def domain_of(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        return (parts.hostname or "") if parts.scheme in ("http", "https") else ""
+        web = parts.hostname if parts.scheme in ("http", "https") else None
+        return (web or "").rstrip(".")
     except ValueError:  # for example a bracket that is never closed
         return ""
 
@@ -58,8 +59,10 @@ def refused_site(url: str) -> str | None:
 
 #: no page that people read is larger, or has more tags: what is would only hold the
 #: pipeline up (at the limits the extraction takes up to three seconds)
-MAX_CHARACTERS, MAX_TAGS = 2_000_000, 50_000
+MAX_CHARACTERS, MAX_TAGS, MAX_ATTRIBUTES = 2_000_000, 50_000, 5_000
+_QUOTED, _BREAK = re.compile(r"\"[^\"]*\"|'[^']*'"), re.compile(r"[\s/]+")
 _LOOKED_AT = 4096
+_UTF16 = b"\xff\xfe", b"\xfe\xff"
 _CONTROL = re.compile(r"[\0-\x08\x0e-\x1f]")
 _REFERENCE = re.compile(r"&#(?:[xX][0-9a-fA-F]{1,30}|[0-9]{1,30});?")
 # The start of a tag and a thousand attributes or more, cut as HTML cuts them. What
@@ -80,9 +83,10 @@ _NESTING_TAG = re.compile(
 def extract_text(html: str | bytes) -> str | None:
     """Return a page's text without menus, margins and markup; None if there is none.
 
-    None for a page that is empty, binary, over `MAX_CHARACTERS` or `MAX_TAGS`, or
-    without a passage that reads like text. Never an exception for what the page holds.
-    The half of a surrogate pair becomes U+FFFD, and control characters are left out.
+    None for a page that is empty, binary, over `MAX_CHARACTERS` or `MAX_TAGS`, with a
+    tag of over `MAX_ATTRIBUTES` that cannot be cut for certain, or without a passage
+    that reads like text. Never an exception for what the page holds. The half of a
+    surrogate pair becomes U+FFFD, and control characters are left out.
 
     Raises: ImportError in one line without the extra `online`.
     Source: GPT-2 §2.1, which used Dragnet and Newspaper; trafilatura came later.
@@ -100,17 +104,25 @@ def extract_text(html: str | bytes) -> str | None:
         raise missing_extra("reading web pages needs", "online") from None
     if not 0 < len(html) <= MAX_CHARACTERS or _is_binary(html[:_LOOKED_AT]):
         return None
-    page = decode_file(html)
+    marked = isinstance(html, bytes) and html.startswith(_UTF16)
+    page = html.decode("utf-16", "surrogatepass") if marked else decode_file(html)
     if len(page) > MAX_CHARACTERS or page.count("<") > MAX_TAGS:
         return None
     return extract(_parsable(page), include_comments=False) or None
+
+
+def _has_endless_tag(page: str) -> bool:
+    """Tell whether more attributes than a tag may have stand before some `>`."""
+    tags = (part.partition("<")[2] for part in page.split(">"))
+    long = (_QUOTED.sub("", tag) for tag in tags if len(tag) > MAX_ATTRIBUTES)
+    return any(len(_BREAK.findall(tag)) > MAX_ATTRIBUTES for tag in long)
 
 
 def _is_binary(start: str | bytes) -> bool:
     """Tell whether a page starts like no text: full of control signs, or no tag."""
     if isinstance(start, bytes):
         # In UTF-16 every other byte of English is a NUL; a byte-order mark tells.
-        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        if start.startswith(_UTF16):
             return False
         start = start.decode("latin-1")
     return "<" not in start or len(_CONTROL.findall(start)) > len(start) / 100
@@ -123,6 +135,8 @@ def _parsable(page: str) -> str:
     # for all of them but the form feed.
     page = _REFERENCE.sub(lambda r: r[0] if unescape(r[0]).strip("\f") else "", page)
     page = _CROWDED_TAG.sub(r"\1", page)
+    if _has_endless_tag(page):
+        return ""  # nothing of it is read
     return _NESTING_TAG.sub(" ", page) if _is_deep(page) else page
 
 

@@ -1,6 +1,6 @@
 """GPT-1's input transformations: every task becomes sequences of tokens.
 
-Built by hand in notebook 03.
+The case of two texts is built by hand in notebook 03.
 
 Axis letters: n example, b batch, k sequence of an example, t position.
 """

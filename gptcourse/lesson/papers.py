@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from importlib import resources
 
 INHERITED = ("place", "unit", "mark", "note")
-MARKS = ("verified", "computed", "figure", "from memory")
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Fact:
 def fact(key) -> Fact:
     """The fact with this key.
 
-    Raises KeyError with near keys for an unknown one.
+    Raises: KeyError with near keys for an unknown one.
 
     >>> print(fact("gpt1.t5.no_pretraining"))
     59.9 points (GPT-1, T5)

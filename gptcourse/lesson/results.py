@@ -13,15 +13,11 @@ import os
 import sys
 import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from IPython.display import display
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
-
-if TYPE_CHECKING:
-    import torch
 
 MARK = "≈"
 BAR = "│"
@@ -35,7 +31,7 @@ KEPT_JOINERS = "\u200c\u200d"  # parts of Persian words and of emoji, not layout
 def seed() -> int:
     """The seed of this run: the environment's `GPTCOURSE_SEED`, or 0.
 
-    Raises ValueError when the variable holds no whole number from 0 up.
+    Raises: ValueError when the variable holds no whole number from 0 up.
 
     >>> seed() >= 0
     True
@@ -48,7 +44,7 @@ def seed() -> int:
     return int(text)
 
 
-def generator(offset=0) -> "torch.Generator":
+def generator(offset=0) -> "torch.Generator":  # noqa: F821
     """A fresh `torch.Generator`, seeded with `seed()` and `offset`.
 
     Different offsets give independent streams within one notebook.
@@ -165,7 +161,7 @@ def source(obj) -> None:
     """Show the source of a function, class or module of the package, highlighted.
 
     The stored output changes when the package does, so a notebook cannot show stale
-    code. Raises TypeError for what has no Python source.
+    code. Raises: TypeError for what has no Python source.
 
     >>> source(seed)  # doctest: +ELLIPSIS
     def seed() -> int:

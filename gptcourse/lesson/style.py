@@ -136,8 +136,12 @@ def drawable(token, longest=LONGEST_TOKEN) -> str:
     >>> drawable(" the"), drawable("a\\n"), drawable("语"), drawable("a" * 9, longest=4)
     ('␣the', 'a↵', '\\\\u8bed', 'aaa…')
     """
-    text = _escaped("".join(VISIBLE.get(char, char) for char in token))
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    signs = [_escaped(VISIBLE.get(char, char)) for char in token]
+    if sum(map(len, signs)) > longest:
+        while sum(map(len, signs)) >= longest:
+            signs.pop()
+        signs.append("…")
+    return "".join(signs)
 
 
 def fold(text, inches, size=10) -> str:

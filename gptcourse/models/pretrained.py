@@ -49,10 +49,10 @@ def load_pretrained(name: str | os.PathLike) -> tuple[GPT, Tokenizer | None]:
     `name` is a folder as transformers or `save_pretrained` writes it, or the name of a
     released model: "gpt1", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", which is
     fetched from the Hub or its cache. A folder of such a name counts only if it holds
-    a `config.json`; what else is called so is passed over. Weights may lie in several
-    files and in half precision; the model's are float32. Beside the model, the largest
-    tensor is all that takes memory. GPT-1's tokenizer is none of ours, as its words are
-    cut by other libraries: `transformers.AutoTokenizer` reads it.
+    a `config.json`; other files or folders of that name are ignored. Weights may lie in
+    several files and in half precision; the model's are float32. Beside the model, the
+    largest tensor is all that takes memory. For GPT-1 there is no tokenizer here, since
+    it relies on spaCy and ftfy; `transformers.AutoTokenizer` reads it.
 
     Raises: FileNotFoundError if there is neither; ValueError in one line for a
     folder that holds something else; ImportError without the extra; ConnectionError
@@ -87,6 +87,8 @@ def save_pretrained(
     >>> save_pretrained(model, "my-gpt", tokenizer)  # doctest: +SKIP
     """
     folder = Path(folder)
+    for name in (TOKENIZER, SETTINGS, *OTHERS):  # of a model saved here before
+        (folder / name).unlink(missing_ok=True)
     end = getattr(tokenizer, "special", {}).get(END_OF_TEXT)
     settings = layout.write_settings(model.config, end)
     if tokenizer is not None:
@@ -240,8 +242,6 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, config: GPTConfig) -> No
         ids = {bytes([byte]): byte for byte in range(tokenizer.n_vocab)}
         tokenizer = BytePairTokenizer([], ids=ids)
     save_huggingface(tokenizer, folder / TOKENIZER)
-    for name in OTHERS:
-        (folder / name).unlink(missing_ok=True)
     settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
     if END_OF_TEXT in tokenizer.special:
         settings |= {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}

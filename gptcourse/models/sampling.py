@@ -95,8 +95,8 @@ def stream(
     and writing goes on from there, so the text may be of any length, and a token is
     always drawn with at least n_ctx // 2 tokens of context.
 
-    Raises: ValueError for an empty prompt, a token outside the vocabulary, and as
-    `next_token_probabilities`.
+    Raises: ValueError for an empty prompt, a token outside the vocabulary, a model in
+    training that has dropout, and as `next_token_probabilities`.
 
     >>> from gptcourse.models.gpt import GPTConfig
     >>> model = GPT(GPTConfig(n_vocab=9, n_ctx=4, n_embd=8, n_head=2, n_layer=1))
@@ -107,6 +107,8 @@ def stream(
         raise ValueError(
             f"prompt of shape {tuple(tokens.shape)}; need (b, t) with t >= 1 tokens"
         )
+    if model.training and model.config.dropout:
+        raise ValueError("the model would write with dropout; call model.eval() first")
     n_ctx = model.config.n_ctx
     window = tokens[:, -n_ctx:]
     written = deque(window.unbind(dim=1), maxlen=max(1, n_ctx // 2))
@@ -163,8 +165,7 @@ class _OneDNN(TorchFunctionMode):
 def _products(model: nn.Module) -> _OneDNN | nullcontext:
     """Return the context in which a model's products are fastest."""
     weights = list(model.parameters())
-    large = max(map(torch.numel, weights)) >= LARGE
     plain = all(w.is_cpu and w.dtype == torch.float32 for w in weights)
-    able = torch.backends.mkldnn.is_available()
-    able = able and not torch.is_autocast_enabled("cpu")
-    return _OneDNN() if large and plain and able else nullcontext()
+    able = torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled("cpu")
+    gains = plain and able and max(map(torch.numel, weights)) >= LARGE
+    return _OneDNN() if gains else nullcontext()

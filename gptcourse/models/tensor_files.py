@@ -25,6 +25,8 @@ def opened(path: str | os.PathLike) -> Iterator[safe_open]:
     ...     file.get_tensor("wpe.weight").shape
     torch.Size([1024, 768])
     """
+    if os.path.isdir(path):
+        raise ValueError(f"{path} is a folder; name a safetensors file in it")
     try:
         with safe_open(path, "pt") as file:
             yield file

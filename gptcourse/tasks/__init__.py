@@ -5,7 +5,6 @@ from gptcourse.tasks.labelled import Example, Kind, LabelledSet
 from gptcourse.tasks.stories import story_task, story_tasks
 from gptcourse.tasks.zero_shot import (
     choose_by_ending,
-    choose_by_substitution,
     mean_log_probability,
     share_right,
 )

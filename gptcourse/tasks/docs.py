@@ -11,7 +11,7 @@ from itertools import chain, zip_longest
 from typing import NamedTuple
 
 from gptcourse.corpora.corpus import Corpus
-from gptcourse.tasks.labelled import Example, LabelledSet
+from gptcourse.tasks.labelled import Example, Kind, LabelledSet
 
 LIBRARIES = ("matplotlib", "numpy", "stdlib", "torch")
 ENDINGS = ("first", "second", "third", "fourth")
@@ -67,10 +67,10 @@ def doc_tasks(
     train, held_out = corpus.split(HELD_OUT, seed)
     parts = pages([train, *held_out.split(2 / 3, seed)], seed)
     makers = {
-        "library": ("classification", LIBRARIES, _libraries),
-        "summary": ("entailment", ("does not belong", "belongs"), _summaries),
-        "page": ("similarity", ("two pages", "one page"), _same_page),
-        "next": ("multiple_choice", ENDINGS, _next_sentence),
+        "library": (Kind.CLASSIFICATION, LIBRARIES, _libraries),
+        "summary": (Kind.ENTAILMENT, ("does not belong", "belongs"), _summaries),
+        "page": (Kind.SIMILARITY, ("two pages", "one page"), _same_page),
+        "next": (Kind.MULTIPLE_CHOICE, ENDINGS, _next_sentence),
     }
     tasks = {}
     for name, (kind, labels, examples) in makers.items():

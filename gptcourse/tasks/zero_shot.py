@@ -109,43 +109,12 @@ def choose_by_ending(
 
     Source: GPT-1, §5 (RACE).
     """
-    choices = [
-        [(example.texts[0], f" {ending}") for ending in example.texts[1:]]
-        for example in examples
-    ]
-    return _likeliest(model, tokenizer, choices)
-
-
-def choose_by_substitution(
-    model: LanguageModel,
-    tokenizer: Encoder,
-    blanks: Sequence[tuple[str, Sequence[str], str]],
-) -> Tensor:
-    """Return the number of the candidate that fits best into each blank (n,).
-
-    A blank is (text before, candidates, text after). A candidate's score is the mean
-    token log-probability of the text after it; its own probability does not count, so
-    a rare name has no handicap.
-
-    Source: GPT-1, §5 (Winograd schemas).
-    """
-    choices = [
-        [(before + candidate, after) for candidate in candidates]
-        for before, candidates, after in blanks
-    ]
-    return _likeliest(model, tokenizer, choices)
-
-
-def _likeliest(
-    model: LanguageModel,
-    tokenizer: Encoder,
-    choices: Sequence[Sequence[tuple[str, str]]],
-) -> Tensor:
-    """Return which (context, text) of each group has the highest score (n,)."""
-    contexts = [context for group in choices for context, _ in group]
-    texts = [text for group in choices for _, text in group]
+    contexts, texts = [], []
+    for context, *endings in (example.texts for example in examples):
+        contexts += [context] * len(endings)
+        texts += [f" {ending}" for ending in endings]
     scores = mean_log_probability(model, tokenizer, texts, contexts)
-    groups = scores.split([len(group) for group in choices])
+    groups = scores.split([len(example.texts) - 1 for example in examples])
     return torch.stack([group.argmax() for group in groups])
 
 

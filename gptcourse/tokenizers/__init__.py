@@ -3,6 +3,5 @@
 from gptcourse.tokenizers.base import Encoder, StreamDecoder
 from gptcourse.tokenizers.byte_pair import END_OF_TEXT, GPT2_PATTERN, BytePairTokenizer
 from gptcourse.tokenizers.characters import ByteTokenizer, CharacterTokenizer
-from gptcourse.tokenizers.files import load_huggingface, save_huggingface
 from gptcourse.tokenizers.vocabulary import to_symbols
 from gptcourse.tokenizers.words import WordPairTokenizer

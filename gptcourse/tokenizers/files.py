@@ -1,7 +1,7 @@
 """Hugging Face's tokenizer files.
 
-What would encode text otherwise than the program that a file was written for is
-refused in one line, which begins with the file.
+A file that we would encode differently from the program it was made for is refused, in
+one line that begins with its name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -182,7 +182,14 @@ def _read_added(token: dict, i: int | None = None) -> tuple[str, int]:
 
 
 def _read_vocabulary(names: dict, special: Mapping[str, int]) -> dict[bytes, int]:
-    return {from_symbols(name): i for name, i in names.items() if name not in special}
+    ids = {from_symbols(name): i for name, i in names.items() if name not in special}
+    last = max((i for i in ids.values() if type(i) is int), default=-1)
+    above = sorted(i for i in special.values() if i > last)
+    if above != [last + 1 + number for number in range(len(above))]:
+        raise ValueError(
+            f"special tokens have the ids {above}, with a gap after {last}"
+        )
+    return ids
 
 
 def _read_pattern(cut: dict | None) -> str:

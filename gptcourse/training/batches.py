@@ -73,10 +73,10 @@ def windows_in_order(
 
 
 def _check_window(tokens: Tensor, n_ctx: int) -> None:
-    if tokens.ndim != 1 or len(tokens) <= n_ctx:
+    if n_ctx < 1 or tokens.ndim != 1 or len(tokens) <= n_ctx:
         raise ValueError(
             f"a text of shape {tuple(tokens.shape)} holds no window of n_ctx + 1 = "
-            f"{n_ctx + 1} tokens; need one axis and a longer text"
+            f"{n_ctx + 1} tokens; need one axis, n_ctx >= 1 and a longer text"
         )
 
 

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, is_dataclass
+from hashlib import sha256
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from gptcourse.training.batches import RandomBatches
 from gptcourse.training.history import History
 from gptcourse.training.optimizers import Optimizer, parts
 
-FORMAT = "gptcourse-checkpoint-3"
+FORMAT = "gptcourse-checkpoint-2"
 #: what may change when a run goes on, as the learning rate may
 MAY_DIFFER = ("dropout", "random.cuda")
 #: what each optimizer keeps for a parameter
@@ -28,6 +29,8 @@ STATE_KEYS = {
     torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
     torch.optim.Muon: ("momentum_buffer",),
 }
+#: what the header says in JSON, beside the format
+HEADER = {"settings": dict, "batches": dict, "history": dict, "tensors": list}
 _SCALAR = torch.tensor(0.0)
 
 
@@ -43,17 +46,25 @@ def save_checkpoint(
     On several processes all must call this; the first one writes.
 
     Raises: OSError in one line if the file cannot be written; the old one stays.
+    ValueError for an optimizer whose state could not be read back.
     """
     tensors = {name: _whole(weight) for name, weight in _weights(model).items()}
     for name, parameter, one in _trained(model, optimizer):
         for key, state in one.state.get(parameter, {}).items():
+            if key not in STATE_KEYS.get(type(one), ()):
+                raise ValueError(
+                    f"a checkpoint cannot keep the {key} of {type(one).__name__}; use "
+                    "plain AdamW or Muon, or train without a checkpoint"
+                )
             tensors[f"{name}.{key}"] = _whole(state)
     for name, generator in _generators(batches).items():
         tensors[name] = generator.get_state()
     header = {
         "format": FORMAT,
         "settings": json.dumps(_settings(model)),
+        "batches": json.dumps(_drawn_from(batches)),
         "history": json.dumps(asdict(history)),
+        "tensors": json.dumps(sorted(tensors)),
     }
     if processes.rank() == 0:
         write_tensors(path, tensors, header)
@@ -73,11 +84,13 @@ def load_checkpoint(
     Raises: FileNotFoundError; ValueError in one line for a file that is cut off, not
     a checkpoint, of another version, or of another model or optimizer.
     """
-    tensors, settings, history = _read(path)
-    states, generators = _states(model, optimizer, tensors), _generators(batches)
+    tensors, kept, history = _read(path)
+    states = _states(model, optimizer, kept["tensors"])
+    generators = _generators(batches)
     expected = _weights(model) | {name: like for name, (like, *_) in states.items()}
     expected |= {name: one.get_state() for name, one in generators.items()}
-    _compare(path, settings | _forms(tensors), _settings(model) | _forms(expected))
+    ours = _settings(model) | _drawn_from(batches) | _forms(expected)
+    _compare(path, kept["settings"] | kept["batches"] | _forms(tensors), ours)
     restored = generators.keys() & tensors.keys()
     try:
         for name in restored:
@@ -100,16 +113,17 @@ def load_gpt(path: str | os.PathLike) -> GPT:
 
     Raises: as `load_checkpoint`, and ValueError if the model was no GPT.
     """
-    tensors, settings, _ = _read(path)
+    tensors, kept, _ = _read(path)
     try:
-        model = GPT(GPTConfig(**settings))
+        with torch.device("meta"):  # no memory is taken before the forms fit
+            model = GPT(GPTConfig(**kept["settings"]))
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"checkpoint {path} holds another model than this version's GPT ({error})"
         ) from None
-    kept = {name: t for name, t in tensors.items() if name.startswith("model.")}
-    _compare(path, _forms(kept), _forms(_weights(model)))
-    _fill(model, kept)
+    weights = {name: t for name, t in tensors.items() if name.startswith("model.")}
+    _compare(path, _forms(weights), _forms(_weights(model)))
+    _fill(model.to_empty(device="cpu"), weights)
     return model.eval()
 
 
@@ -119,6 +133,12 @@ def _settings(model: nn.Module) -> dict:
     settings = asdict(config) if is_dataclass(config) else {}
     # A classifier's kind of task.
     return settings | ({"kind": model.kind} if hasattr(model, "kind") else {})
+
+
+def _drawn_from(batches: RandomBatches) -> dict:
+    """Return what says, beside the generator, which batches come next."""
+    text = sha256(batches.tokens.cpu().contiguous().numpy()).hexdigest()
+    return {"batches.text": text, "batches.shape": [batches.batch_size, batches.n_ctx]}
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
@@ -135,10 +155,10 @@ def _trained(model: nn.Module, optimizer: Optimizer) -> Iterator[tuple]:
                     yield f"optimizer.{names[parameter]}", parameter, one
 
 
-def _states(model, optimizer, tensors) -> dict[str, tuple]:
+def _states(model, optimizer, names) -> dict[str, tuple]:
     """Return by name what each state is like, and where it belongs."""
     # A parameter that has learnt nothing yet has no state.
-    learnt = {name.rpartition(".")[0] for name in tensors}
+    learnt = {name.rpartition(".")[0] for name in names}
     return {
         f"{name}.{key}": (_SCALAR if key == "step" else parameter, one, parameter, key)
         for name, parameter, one in _trained(model, optimizer)
@@ -170,32 +190,30 @@ def _compare(path, theirs: dict, ours: dict) -> None:
         if have != want and key not in MAY_DIFFER:
             raise ValueError(
                 f"checkpoint {path}: {key} is {have}, in this run {want}; "
-                "build the model and the optimizer that were trained"
+                "go on with the model, the optimizer and the batches of that run"
             )
 
 
 def _read(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict, History]:
-    """Return a checkpoint's tensors, the settings of its model, and its history."""
+    """Return a checkpoint's tensors, what its header says, and its history."""
     with opened(path) as file:
         header = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     try:
         if header["format"] != FORMAT:
             raise ValueError(header["format"])
-        settings, record = (
-            {**json.loads(header[key])} for key in ("settings", "history")
-        )
-        history = History(**record)
-        columns = history.loss, history.tokens, history.seconds, history.flops
-        same = all(len(column) == len(history.step) for column in columns)
-        if not same or record.keys() != vars(history).keys():
+        kept = {key: json.loads(header[key]) for key in HEADER}
+        history = History(**kept["history"])
+        if kept["history"].keys() != vars(history).keys() or not history.is_whole():
             raise ValueError("the history is not whole")
+        if not all(isinstance(kept[key], kind) for key, kind in HEADER.items()):
+            raise ValueError("a part of another type")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is not a checkpoint of this course and version, or its header is "
             f"damaged ({error!r})"
         ) from None
-    return tensors, settings, history
+    return tensors, kept, history
 
 
 def _whole(tensor: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ class History:
 
     `step` counts from 1. `tokens`, `seconds` and `flops` are totals up to that step;
     `seconds` leaves validation out. `validation_step` and `validation_loss` have one
-    entry a measurement. `interrupted` says that the run was stopped by hand.
+    entry a measurement. `interrupted` says that the run ended early:
+    stopped by hand, or out of batches.
 
     >>> history = History()
     >>> history.add(loss=2.0, tokens=64, seconds=0.1, flops=1e6)
@@ -52,3 +53,16 @@ class History:
         ends = range(1, len(self.loss) + 1)
         recent = (self.loss[max(0, end - window) : end] for end in ends)
         return [sum(losses) / len(losses) for losses in recent]
+
+    def is_whole(self) -> bool:
+        """Tell whether each list has as many entries as it should, all of them numbers.
+
+        >>> History(step=[1]).is_whole()
+        False
+        """
+        measured = self.validation_step, self.validation_loss
+        columns = self.loss, self.tokens, self.seconds, self.flops, *measured
+        numbers = all(type(x) in (int, float) for column in columns for x in column)
+        n, k = len(self.step), len(self.validation_step)
+        fits = [len(column) for column in columns] == [n, n, n, n, k, k]
+        return numbers and fits and self.step == list(range(1, n + 1))

@@ -97,7 +97,8 @@ def train(
 
     Under `torchrun` every process draws the same batch and learns from its share of
     the rows; gradients are averaged, so the losses are those of one process. With
-    the losses they exchange whether one was stopped; all stop at the same step.
+    the losses they tell one another whether any was interrupted, so that all stop at
+    the same step.
 
     With `resume`, a checkpoint that exists is read first and the run goes on from
     it, bit for bit; `steps` is then the number of updates in all. Where checkpoints
@@ -111,7 +112,7 @@ def train(
     _check(steps, every, clip, checkpoint, batches)
     device, learner = next(model.parameters()).device, processes.averaging(model)
     history = _begin(checkpoint if resume else None, model, optimizer, batches)
-    run, kept = (model, optimizer, batches, history), len(history.step)
+    kept = len(history.step)
     steps_ahead = bar(range(kept, steps), hidden=not progress or processes.rank() > 0)
     with ctrl_c() as pressed:
         for step in steps_ahead:
@@ -135,9 +136,9 @@ def train(
                 history.interrupted = True
                 break
             if (step + 1) % every == 0:
-                kept = _keep(validation, checkpoint, *run)
+                kept = _keep(validation, checkpoint, model, optimizer, batches, history)
         if len(history.step) > kept:
-            _keep(validation, checkpoint, *run)
+            _keep(validation, checkpoint, model, optimizer, batches, history)
     return history
 
 
@@ -191,7 +192,7 @@ def _record(history, loss: float, began: float, model, inputs: Tensor) -> None:
 
 
 def _keep(validation, path, model, optimizer, batches, history) -> int:
-    """Measure and write what is asked for; return the number of steps behind it."""
+    """Measure and write what is asked for; return how many steps lie behind."""
     if validation is not None:
         history.add_validation(validation())
     if path is not None:

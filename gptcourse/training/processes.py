@@ -27,6 +27,8 @@ def joined() -> Iterator[torch.device]:
     on_gpu = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", 0))
     device = torch.device("cuda", local) if on_gpu else torch.device("cpu")
+    if on_gpu:
+        torch.cuda.set_device(device)  # its generator is this process's
     if "RANK" not in os.environ or distributed.is_initialized():
         yield device
         return

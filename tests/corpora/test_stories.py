@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from gptcourse.corpora.stories import telling as storyworld
+from gptcourse.corpora.stories import telling
 from gptcourse.corpora.stories.chance import Table, Teller, derivations
 from gptcourse.corpora.stories.plots import ROLE_OF
 from gptcourse.corpora.stories.telling import story, tell
@@ -111,7 +111,7 @@ def all_small():
 
 @pytest.fixture(scope="module")
 def thousand():
-    return list(islice(storyworld.stories(seed=3), 1000))
+    return list(islice(telling.stories(seed=3), 1000))
 
 
 def test_no_two_derivations_of_a_small_world_write_the_same_text(all_small):
@@ -125,13 +125,13 @@ def test_the_probabilities_of_a_small_world_sum_to_one(all_small):
 
 def test_a_drawn_story_has_the_probability_of_its_derivation(all_small):
     enumerated = dict(all_small)
-    for one in islice(storyworld.stories(0, SMALL_WORLD), 2000):
+    for one in islice(telling.stories(0, SMALL_WORLD), 2000):
         assert one.log_probability == pytest.approx(enumerated[one.text], abs=1e-9)
 
 
 def test_small_stories_come_as_often_as_their_probability_says(all_small):
     n = 100_000
-    counts = Counter(one.text for one in islice(storyworld.stories(1, SMALL_WORLD), n))
+    counts = Counter(one.text for one in islice(telling.stories(1, SMALL_WORLD), n))
     common = [(text, exp(found)) for text, found in all_small if n * exp(found) > 20]
     rest = 1 - fsum(p for _, p in common)
     observed = [counts[text] for text, _ in common]
@@ -165,7 +165,7 @@ def test_the_log_probability_counts_every_draw():
     by_hand = (
         unopened * no_aside * first_form * hero * place * thing * open_ends * no_ending
     )
-    assert storyworld.log_probability(text, SMALL_WORLD) == pytest.approx(log(by_hand))
+    assert telling.log_probability(text, SMALL_WORLD) == pytest.approx(log(by_hand))
 
 
 @pytest.mark.parametrize(
@@ -173,28 +173,28 @@ def test_the_log_probability_counts_every_draw():
 )
 def test_a_text_that_the_world_never_writes_is_refused(text):
     with pytest.raises(ValueError, match="this world never writes that text"):
-        storyworld.log_probability(text, SMALL_WORLD)
+        telling.log_probability(text, SMALL_WORLD)
 
 
 def test_texts_that_can_be_told_in_two_ways_are_summed():
     tables = Table(["a", "a", "b"])
-    found = storyworld.score(lambda teller: teller.say(tables, {}), "a")
+    found = telling.score(lambda teller: teller.say(tables, {}), "a")
     assert found == pytest.approx(log(2 / 3))
 
 
 def test_stories_are_the_same_for_a_seed_and_differ_between_seeds():
-    first, again, other = (list(islice(storyworld.stories(s), 20)) for s in (5, 5, 6))
+    first, again, other = (list(islice(telling.stories(s), 20)) for s in (5, 5, 6))
     assert first == again != other
 
 
 def test_the_first_story_of_a_seed_is_the_same_everywhere():
-    first = next(storyworld.stories(0))
+    first = next(telling.stories(0))
     assert first.text == FIRST_OF_SEED_0
     assert first.log_probability == pytest.approx(LOG_PROBABILITY_OF_SEED_0)
 
 
 def test_only_numbers_between_0_and_1_decide_what_is_told():
-    assert story(full_world(), Teller(Random(5).random)) == next(storyworld.stories(5))
+    assert story(full_world(), Teller(Random(5).random)) == next(telling.stories(5))
 
 
 def test_stories_have_three_to_ten_sentences(thousand):
@@ -244,31 +244,31 @@ def test_every_feeling_is_said_of_somebody_and_follows_from_something(thousand):
 def test_the_vocabulary_is_several_hundred_words():
     words = Counter(
         word
-        for one in islice(storyworld.stories(0), 5000)
+        for one in islice(telling.stories(0), 5000)
         for word in re.findall(r"[a-z']+", one.text.lower())
     )
     assert 400 <= len(words) <= 900
 
 
 def test_text_is_whole_stories_of_the_size_asked_for():
-    text = storyworld.text(seed=2, n_bytes=5000)
-    parts = text.split(storyworld.SEPARATOR)
-    assert parts == [one.text for one in islice(storyworld.stories(2), len(parts))]
+    text = telling.text(seed=2, n_bytes=5000)
+    parts = text.split(telling.SEPARATOR)
+    assert parts == [one.text for one in islice(telling.stories(2), len(parts))]
     assert 0 <= len(text.encode()) - 5000 < 1000
 
 
 def test_entropy_is_the_mean_of_minus_the_log_probability(all_small):
     exact = -fsum(exp(found) * found for _, found in all_small)
-    assert storyworld.entropy(0, 20_000, SMALL_WORLD) == pytest.approx(exact, rel=0.01)
+    assert telling.entropy(0, 20_000, SMALL_WORLD) == pytest.approx(exact, rel=0.01)
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: next(storyworld.stories(-1)),
-        lambda: next(storyworld.stories(1.5)),
-        lambda: storyworld.text(0, 0),
-        lambda: storyworld.entropy(0, 0),
+        lambda: next(telling.stories(-1)),
+        lambda: next(telling.stories(1.5)),
+        lambda: telling.text(0, 0),
+        lambda: telling.entropy(0, 0),
     ],
 )
 def test_seeds_and_sizes_that_are_no_whole_numbers_are_refused(call):
@@ -310,14 +310,14 @@ def test_the_description_keeps_its_own_rules():
 def test_stories_go_on_with_the_endings_that_a_world_is_given():
     world = world_of(description(), {("claim",): 1})
     verdicts = {text for table in world.claims.values() for text in table.values}
-    for told in islice(storyworld.stories(0, world), 50):
+    for told in islice(telling.stories(0, world), 50):
         assert any(told.text.endswith(verdict) for verdict in verdicts), told.text
 
 
 def lost_and_told(move, n=400):
     """Stories of the small world that end badly and go on with one move."""
     world = world_of(tomllib.loads(SMALL), {(move,): 1, ("claim",): 1})
-    told = islice(storyworld.stories(2, world), n)
+    told = islice(telling.stories(2, world), n)
     return [one.text for one in told if one.outcome == "lost"]
 
 

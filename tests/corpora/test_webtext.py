@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from gptcourse.corpora import filters, webtext
 from gptcourse.corpora.corpus import Corpus, Document
 from gptcourse.corpora.filters import Tally
-from gptcourse.corpora.webtext import extract_text, karma, keep, outbound_links
+from gptcourse.corpora.webtext import (
+    extract_text,
+    karma,
+    keep,
+    outbound_links,
+    refused_site,
+)
 
 PROSE = "The cat sat on the mat, and nobody knew what it was waiting for. "
 FRENCH = "Le chat est assis sur le tapis, et personne ne sait ce que le chat attend. "
@@ -421,3 +427,34 @@ def test_pages_of_wikipedia_and_reddit_are_not_even_read(monkeypatch, host):
     monkeypatch.setattr(webtext, "extract_text", lambda html: 1 / 0)
     pages = [(f"https://{host}/wiki/Cat", page(PROSE))]
     assert list(webtext.read_pages(pages, Tally())) == []
+
+
+def test_a_final_dot_does_not_hide_a_site():
+    assert refused_site("https://en.wikipedia.org./wiki/Cat") == "Wikipedia"
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        " ".join(f"a{i}</b" for i in range(49_000)),
+        " ".join(f"a{i}" + "</b" * (i % 900 == 0) for i in range(60_000)),
+        " ".join("a=x</b" for _ in range(49_000)),
+    ],
+)
+def test_a_tag_that_cannot_be_cut_costs_no_time(attributes):
+    start = time.process_time()
+    assert extract_text(f"<body><p {attributes}>{PROSE * 9}</p></body>") is None
+    assert time.process_time() - start < 2
+
+
+def test_a_long_drawing_costs_no_text():
+    path = " ".join("1 2" for _ in range(9_000))
+    html = f'<body><svg><path d="M {path}"></path></svg><p>{PROSE * 9}</p></body>'
+    assert PROSE.strip() in extract_text(html)
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_a_lone_half_in_utf_16_costs_no_text(order):
+    html = page(PROSE * 9 + "c\ud800t")
+    data = ("\ufeff" + html).encode(f"utf-16-{order}", "surrogatepass")
+    assert extract_text(data).endswith("c\ufffdt")

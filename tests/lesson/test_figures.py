@@ -401,3 +401,7 @@ def test_token_boxes_have_a_box_a_token_within_the_figure_and_differ_from_the_ne
 def test_token_boxes_need_a_text():
     with pytest.raises(ValueError, match="no text: give a name and its tokens"):
         figures.token_boxes({}, title="Nothing")
+
+
+def test_a_sign_without_a_glyph_is_never_cut_in_half():
+    assert style.drawable("语" * 9, longest=8) == r"\u8bed…"

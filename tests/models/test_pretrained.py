@@ -661,3 +661,11 @@ def test_loading_takes_less_than_half_a_copy_above_the_model(folder, tmp_path):
         check=True,
     )
     assert 0.8 < float(done.stdout) < 1.5
+
+
+def test_a_model_saved_without_a_tokenizer_leaves_no_older_one(tmp_path):
+    model = small()
+    save_pretrained(model, tmp_path, BytePairTokenizer.train(["a b"], 258))
+    assert load_pretrained(tmp_path)[1] is not None
+    save_pretrained(model, tmp_path)
+    assert load_pretrained(tmp_path)[1] is None

@@ -265,3 +265,11 @@ def test_a_prompt_outside_the_vocabulary_is_refused(bad):
 def test_an_empty_prompt_is_refused():
     with pytest.raises(ValueError, match=r"shape \(1, 0\)"):
         generate(small(), torch.zeros(1, 0, dtype=torch.long), 1)
+
+
+def test_a_model_in_training_does_not_write_with_dropout():
+    model = GPT(GPTConfig(9, 4, 8, 2, 1, dropout=0.5)).train()
+    with pytest.raises(ValueError, match=r"with dropout; call model.eval\(\) first"):
+        next(stream(model, torch.tensor([[1]]), 1))
+    once, again = (generate(model, torch.tensor([[1]]), 9, temperature=0) for _ in "ab")
+    assert torch.equal(once, again)

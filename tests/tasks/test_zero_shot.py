@@ -9,7 +9,6 @@ from gptcourse.tasks import zero_shot
 from gptcourse.tasks.labelled import Example
 from gptcourse.tasks.zero_shot import (
     choose_by_ending,
-    choose_by_substitution,
     mean_log_probability,
     mean_of_counted,
     share_right,
@@ -88,20 +87,6 @@ def test_the_ending_with_the_highest_mean_after_a_space_is_chosen():
     assert choose_by_ending(model, BYTES, examples).tolist() == expected
     unspaced = [[(context, end) for end in letters] for context in CONTEXTS]
     assert expected != likeliest(model, unspaced), "the space makes no difference"
-
-
-def test_a_substitution_is_judged_by_the_rest():
-    model = small()
-    blanks = [(f"{context} ", ENDINGS, " fell.") for context in CONTEXTS]
-    rest = [
-        [(before + word, after) for word in words] for before, words, after in blanks
-    ]
-    expected = likeliest(model, rest)
-    assert choose_by_substitution(model, BYTES, blanks).tolist() == expected
-    whole = [
-        [(before, word + after) for word in words] for before, words, after in blanks
-    ]
-    assert expected != likeliest(model, whole), "the candidate makes no difference"
 
 
 def test_a_text_of_one_token_has_nothing_to_score():

@@ -402,3 +402,10 @@ def test_json_that_is_nested_too_deeply_is_refused_in_one_line(folder):
 def test_a_folder_without_a_tokenizer_is_no_tokenizer(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_huggingface(tmp_path)
+
+
+def test_added_ids_with_a_gap_are_refused_as_tokenizers_numbers_them_otherwise(folder):
+    write(folder, "added_tokens.json", {"<pad>": 750})
+    write(folder, "special_tokens_map.json", {"pad_token": "<pad>"})
+    with pytest.raises(ValueError, match=r"have the ids \[.*750\], with a gap after"):
+        load_huggingface(folder)

@@ -354,11 +354,11 @@ def test_a_missing_checkpoint_is_named(tmp_path):
 
 def test_another_shape_is_refused_and_nothing_is_changed(saved):
     model, batches, optimizer = parts(n_embd=32)
-    refused(saved, "n_embd is 16, in this run 32; build the model", model)
+    refused(saved, "n_embd is 16, in this run 32; go on with the model", model)
 
 
 def test_another_optimizer_is_refused(saved):
-    message = "model and the optimizer that were trained"
+    message = "go on with the model, the optimizer"
     refused(saved, message, optimizer=muon)
 
 
@@ -403,7 +403,8 @@ def test_an_optimizer_of_another_model_is_refused(saved, tmp_path):
     model, batches, _ = parts()
     _, _, other = parts()
     with pytest.raises(
-        ValueError, match="optimizer.* in this run missing; build the model and the opt"
+        ValueError,
+        match="optimizer.* in this run missing; go on with the model, the opt",
     ):
         load_checkpoint(saved, model, other, batches)
 
@@ -503,6 +504,16 @@ MOMENT = "optimizer.wte.weight.exp_avg"
         (of_history(lambda r: r.update(energy=[1])), "unexpected keyword.*'energy'"),
         (of_history(lambda r: r.pop("loss")), "the history is not whole"),
         (of_history(lambda r: r["loss"].pop()), "the history is not whole"),
+        (of_history(lambda r: r.update(step=[1, 7, 2, 3])), "the history is not whole"),
+        (of_history(lambda r: r.update(loss=[None] * 4)), "the history is not whole"),
+        (of_history(lambda r: r.update(tokens="abcd")), "the history is not whole"),
+        (of_history(lambda r: r.update(validation_loss=None)), "header is damaged"),
+        (of_history(lambda r: r["validation_step"].append(4)), "is not whole"),
+        (lambda t, h: t.pop("optimizer.wte.weight.step"), "wte.weight.step is missing"),
+        (
+            lambda t, h: [t.pop(n) for n in list(t) if n.startswith("optimizer.")],
+            "optimizer.* is missing",
+        ),
         (of_history(lambda r: r.pop("interrupted")), "the history is not whole"),
         (of_history(lambda r: r.update(loss=3)), "or its header is damaged"),
         (
@@ -546,7 +557,55 @@ def _parts_to_save():
     return model, optimizer, batches, History()
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"tokens": TEXT.flip(0)}, "batches.text is .*, in this run "),
+        ({"batch_size": 3}, r"batches.shape is \[2, 8\], in this run \[3, 8\]"),
+        ({"n_ctx": 4}, r"batches.shape is \[2, 8\], in this run \[2, 4\]"),
+    ],
+)
+def test_a_run_on_other_batches_does_not_go_on(tmp_path, changed, message):
+    model, _, optimizer = parts()
+    drawn = {"tokens": TEXT, "batch_size": 2, "n_ctx": 8}
+    path = tmp_path / "run.safetensors"
+    save_checkpoint(path, model, optimizer, RandomBatches(**drawn), History())
+    load_checkpoint(path, model, optimizer, RandomBatches(**drawn))
+    with pytest.raises(ValueError, match=message):
+        load_checkpoint(path, model, optimizer, RandomBatches(**drawn | changed))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        torch.optim.Adam,
+        lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
+        lambda parameters: torch.optim.AdamW(parameters, amsgrad=True),
+    ],
+)
+def test_an_optimizer_that_could_not_be_read_back_is_refused(tmp_path, other):
+    model, batches, _ = parts()
+    with pytest.raises(ValueError, match="a checkpoint cannot keep the .* of"):
+        train(model, batches, 1, other(model.parameters()), checkpoint=tmp_path / "x")
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(ValueError, match="is a folder; name a safetensors file"):
+        load_gpt(tmp_path)
+
+
+def test_loading_a_gpt_draws_nothing(saved):
+    before = torch.get_rng_state()
+    load_gpt(saved)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 # Batches.
+
+
+def test_a_window_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="need one axis, n_ctx >= 1"):
+        windows_in_order(torch.arange(8), 0)
 
 
 def test_a_text_without_a_window_is_refused():

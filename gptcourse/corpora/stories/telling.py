@@ -195,7 +195,7 @@ def tell(world: World, teller: Teller) -> Telling:
 def story(world: World, teller: Teller) -> Story:
     """Tell a whole story, and return it with its probability and its meaning."""
     telling = tell(world, teller)
-    # Read first: it is the text's alone. A child without a name there gets one below.
+    # Read before the next line, which may draw a name that the text never used.
     log_probability = teller.log_probability
     feels = telling.outcome.feels.items()
     feelings = tuple((telling.slots[who], feeling) for who, feeling in feels)
@@ -230,7 +230,7 @@ def text(seed: int, n_bytes: int, world: World | None = None) -> str:
     told, parts, size = stories(seed, world), [], -len(SEPARATOR)
     while size < n_bytes:
         parts.append(next(told).text)
-        size += len(SEPARATOR) + len(parts[-1])  # All letters are ASCII.
+        size += len(SEPARATOR) + len(parts[-1].encode())
     return SEPARATOR.join(parts)
 
 
