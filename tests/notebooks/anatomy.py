@@ -14,7 +14,8 @@ from tools.costs import cost_line
 LEARN = (3, 5)
 EXERCISES = 3
 COST_LIMITS = {"seconds": 180, "slowest_cell_seconds": 60, "gigabytes": 1.0}
-PAPERS_OWN = {"seconds": 300}  # a notebook that rebuilds a paper's model may take more
+PAPERS_OWN = {"seconds": 300}  # a notebook that stands for a paper may take more
+OF_A_PAPER = re.compile(r"\d\d_(gpt\d|shot_learning)")  # or for its finding
 ENDING = ("Paper and here", "Exercise", "Summary", "Glossary", "Sources")
 
 
@@ -53,7 +54,7 @@ def opening(notebook, name, costs):
 
 def budget(name, cost):
     """What a notebook may cost on two cores."""
-    own = PAPERS_OWN if re.match(r"\d\d_gpt\d", name) else {}
+    own = PAPERS_OWN if OF_A_PAPER.match(name) else {}
     return [
         f"{key}: {cost[key]:g}, over the limit of {limit:g}"
         for key, limit in (COST_LIMITS | own).items()
