@@ -226,7 +226,8 @@ def choose_label(
     `answer_context`, such as "A:", it is log P(word | prompt) - log P(word | context):
     how much the prompt speaks for the word, however common the word is by itself.
 
-    Raises: ValueError for fewer than two label words, and as `mean_log_probability`.
+    Raises: ValueError for fewer than two label words, for a prompt that is longer than
+    n_ctx with its label, and as `mean_log_probability`.
     Source: GPT-3, §2.4.
 
     >>> from gptcourse.models.gpt import GPT, GPTConfig
@@ -237,6 +238,13 @@ def choose_label(
     """
     if len(labels) < 2:
         raise ValueError(f"label words {list(labels)}; a choice needs at least two")
+    sizes = torch.tensor([len(tokenizer.encode(label)) for label in labels])
+    longest = max((len(tokenizer.encode(prompt)) for prompt in prompts), default=0)
+    if longest + sizes.max() > model.config.n_ctx:
+        raise ValueError(
+            f"a prompt and its label have {longest + int(sizes.max())} tokens, but the "
+            f"context is n_ctx={model.config.n_ctx}; drop examples"
+        )
     contexts = [prompt for prompt in prompts for _ in labels]
     words = list(labels) * len(prompts)
     scores = mean_log_probability(model, tokenizer, words, contexts)
@@ -244,6 +252,5 @@ def choose_label(
     if answer_context is not None:
         alone = [answer_context] * len(labels)
         alike = mean_log_probability(model, tokenizer, labels, alone)
-        lengths = torch.tensor([len(tokenizer.encode(label)) for label in labels])
-        scores = (scores - alike) * lengths
+        scores = (scores - alike) * sizes
     return scores.argmax(dim=1)

@@ -508,6 +508,13 @@ def test_the_order_of_the_labels_does_not_matter():
         checks.close(4 - turned, first, "choices")
 
 
+def test_a_prompt_whose_label_does_not_fit_is_refused_and_not_cut():
+    model = small(n_ctx=8)
+    assert choose_label(model, BYTES, ["12+1:"], ["yes", "no"]).shape == (1,)
+    with pytest.raises(ValueError, match="have 9 tokens, but the context is n_ctx=8"):
+        choose_label(model, BYTES, ["2+2:", "12+12:"], ["yes", "no"])
+
+
 @pytest.mark.parametrize("labels", [[], ["yes"]])
 def test_fewer_than_two_labels_are_refused(labels):
     with pytest.raises(
