@@ -1,7 +1,7 @@
 """Near copies in a corpus: MinHash signatures, bands, and groups by union-find."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from zlib import crc32
 
 import numpy as np
@@ -12,14 +12,20 @@ ROWS = 6
 _WORD = re.compile(r"\w+")
 
 
-def near_copy_groups(texts: Sequence[str]) -> list[int]:
+def near_copy_groups(
+    texts: Sequence[str], bands: int = BANDS, rows: int = ROWS, threshold: float = 0.0
+) -> list[int]:
     """Number the texts so that near copies share a number (that of their first).
 
-    Two texts are near copies when they agree in all `ROWS` MinHash values of one of
-    the `BANDS` bands. A pair of Jaccard similarity j over runs of three words is found
-    with probability 1 - (1 - j^6)^20: 0.998 at 0.8, 0.27 at 0.5, 0.01 at 0.3. Groups
-    are closed: a copy of a copy belongs to the group.
+    Two texts are candidates when they agree in all `rows` MinHash values of one of the
+    `bands` bands. A pair of Jaccard similarity j over runs of three words is found with
+    probability 1 - (1 - j^rows)^bands. By default, j^6 and 20, that is 0.998 at 0.8,
+    0.27 at 0.5 and 0.01 at 0.3. Candidates are near copies if they agree in a share
+    `threshold` of all their values; 0 takes them at their word. Groups are closed: a
+    copy of a copy belongs to the group.
 
+    Raises: ValueError for no bands or rows, for more than there are values, and for a
+    threshold outside 0 to 1.
     Source: Broder 1997 (MinHash); Leskovec, Rajaraman, Ullman, "Mining of Massive
     Datasets", section 3.4 (bands). GPT-3, appendix A, removes near copies likewise.
 
@@ -29,7 +35,32 @@ def near_copy_groups(texts: Sequence[str]) -> list[int]:
     """
     if not texts:
         return []
-    return _join(len(texts), _band_pairs(signatures(texts)))
+    return signature_groups(signatures(texts), bands, rows, threshold)
+
+
+def signature_groups(
+    signature: np.ndarray, bands: int = BANDS, rows: int = ROWS, threshold: float = 0.0
+) -> list[int]:
+    """Return `near_copy_groups` of the texts with these signatures (texts, values).
+
+    >>> signature_groups(signatures(["a b c d", "A, b; c (d)", "e f g"]), threshold=0.5)
+    [0, 0, 2]
+    """
+    if bands < 1 or rows < 1 or bands * rows > signature.shape[1]:
+        raise ValueError(
+            f"{bands} bands of {rows} rows: give at least one of each, and together no "
+            f"more than the {signature.shape[1]} values of a signature"
+        )
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold={threshold} is no share: give one from 0 to 1")
+    groups = np.arange(len(signature))
+    for one, other in _candidates(signature, bands, rows, all_pairs=threshold > 0):
+        apart = groups[one] != groups[other]
+        one, other = one[apart], other[apart]
+        alike = (signature[one] == signature[other]).mean(axis=1) >= threshold
+        if alike.any():
+            groups = _join(groups, one[alike], other[alike])
+    return groups.tolist()
 
 
 def signatures(texts: Sequence[str]) -> np.ndarray:
@@ -81,18 +112,30 @@ def _mix(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
-def _band_pairs(signature: np.ndarray) -> Iterable[tuple[int, int]]:
-    """Yield pairs of texts that agree in a whole band, each with its neighbour."""
-    for band in range(BANDS):
-        rows = signature[:, band * ROWS : (band + 1) * ROWS]
-        order = np.lexsort(rows.T)
-        same = (rows[order[1:]] == rows[order[:-1]]).all(axis=1)
-        yield from zip(order[1:][same].tolist(), order[:-1][same].tolist(), strict=True)
+def _candidates(
+    signature: np.ndarray, bands: int, rows: int, all_pairs: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield pairs of texts that agree in a whole band, a part of them at a time.
+
+    Sorted by the band, such texts stand side by side: each is paired with the next of
+    its kind, and for all pairs then with the one after that, and so on.
+    """
+    for band in np.split(signature[:, : bands * rows], bands, axis=1):
+        order = np.lexsort(band.T)
+        place = np.arange(len(order))
+        for step in range(1, len(order) if all_pairs else 2):
+            place = place[place + step < len(order)]
+            one, other = order[place], order[place + step]
+            same = (band[one] == band[other]).all(axis=1)
+            if not same.any():
+                break
+            place = place[same]
+            yield one[same], other[same]
 
 
-def _join(n: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+def _join(groups: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Join pairs into groups by union-find; a group is named by its smallest member."""
-    parent = list(range(n))
+    parent = groups.tolist()
 
     def root(i: int) -> int:
         while parent[i] != i:
@@ -100,7 +143,7 @@ def _join(n: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
             i = parent[i]
         return i
 
-    for i, j in pairs:
+    for i, j in zip(one.tolist(), other.tolist(), strict=True):
         low, high = sorted((root(i), root(j)))
         parent[high] = low
-    return [root(i) for i in range(n)]
+    return np.array([root(i) for i in range(len(parent))])

@@ -77,6 +77,14 @@ class KeyValueCache:
         self._stored[layer] = room, start + t
         return room[:, :, :, : start + t]
 
+    def reorder(self, rows: Tensor) -> None:
+        """Let row i go on from what row `rows[i]` holds: (rows,) numbers of rows.
+
+        A row may be named often or never, so the batch may grow or shrink.
+        """
+        for layer, (room, length) in self._stored.items():
+            self._stored[layer] = room[:, rows], length
+
 
 class CausalAttention(nn.Module):
     """Multi-head causal self-attention: (b, t, c) to (b, t, c).
@@ -87,6 +95,9 @@ class CausalAttention(nn.Module):
 
     Source: GPT-1, §4.1; openai/gpt-2, src/model.py, `attn`.
     """
+
+    #: Who may look at whom. A subclass with another mask has its own `_attend_fused`.
+    mask = staticmethod(causal_mask)
 
     def __init__(self, n_embd: int, n_head: int, n_ctx: int, dropout: float = 0.0):
         """Make the two projections; raise ValueError if heads do not divide n_embd."""
@@ -121,7 +132,7 @@ class CausalAttention(nn.Module):
                 "attention weights under dropout are not those of the model; "
                 "call model.eval() first"
             )
-        return attend(q, k, v, causal_mask(q.shape[2], k.shape[2], q.device))
+        return attend(q, k, v, self.mask(q.shape[2], k.shape[2], q.device))
 
     def _attend_fused(self, q, k, v) -> Tensor:
         t, s = q.shape[2], k.shape[2]

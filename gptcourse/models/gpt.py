@@ -48,6 +48,10 @@ class GPTConfig:
                 f"{sorted(BLOCKS)}"
             )
 
+    def make_block(self, layer: int) -> "Block":
+        """Return a new block for a layer, from 0; here all layers are of one kind."""
+        return BLOCKS[self.block](self)
+
 
 class Block(nn.Module):
     """What every block has: attention and MLP, each with a norm and a residual.
@@ -131,7 +135,7 @@ class GPT(nn.Module):
             self.wte = nn.Embedding(config.n_vocab, config.n_embd)
             self.wpe = nn.Embedding(config.n_ctx, config.n_embd)
             self.drop = nn.Dropout(config.dropout)
-            self.h = nn.ModuleList(kind(config) for _ in range(config.n_layer))
+            self.h = nn.ModuleList(map(config.make_block, range(config.n_layer)))
             norm = nn.LayerNorm(config.n_embd) if kind.final_norm else nn.Identity()
             self.ln_f = norm
         if torch.get_default_device().type != "meta":

@@ -95,10 +95,9 @@ def write_settings(config: GPTConfig, end_of_text: int | None) -> dict:
     >>> write_settings(GPTConfig(9, 8, 4, 2, 1), end_of_text=None)["model_type"]
     'gpt2'
     """
-    if config.block not in FAMILIES:
-        raise ValueError(
-            f"transformers has no GPT with {config.block!r} blocks to save as"
-        )
+    blocks = getattr(config, "masks", config.block)  # a SparseConfig's, or all others'
+    if blocks not in FAMILIES:
+        raise ValueError(f"transformers has no GPT with {blocks!r} blocks to save as")
     return {
         "architectures": [_ARCHITECTURES[config.block]],
         "dtype": "float32",

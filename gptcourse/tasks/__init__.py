@@ -1,5 +1,22 @@
 """Labelled tasks, and how a model answers them without training."""
 
+from gptcourse.tasks.bias import (
+    Estimate,
+    fill,
+    log_ratios,
+    mean_sentiment,
+    with_interval,
+    word_log_ratios,
+)
+from gptcourse.tasks.contamination import (
+    dirty,
+    gram_hashes,
+    gram_length,
+    grams,
+    rare_grams,
+    relative_change,
+    remove_overlaps,
+)
 from gptcourse.tasks.docs import doc_tasks
 from gptcourse.tasks.labelled import Example, Kind, LabelledSet
 from gptcourse.tasks.prompts import (

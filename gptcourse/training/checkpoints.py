@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from gptcourse.models.gpt import GPT, GPTConfig
+from gptcourse.models.sparse import SparseConfig
 from gptcourse.models.tensor_files import opened, write_tensors
 from gptcourse.training import processes
 from gptcourse.training.batches import RandomBatches
@@ -116,7 +117,8 @@ def load_gpt(path: str | os.PathLike) -> GPT:
     tensors, kept, _ = _read(path)
     try:
         with torch.device("meta"):  # no memory is taken before the forms fit
-            model = GPT(GPTConfig(**kept["settings"]))
+            kind = SparseConfig if "masks" in kept["settings"] else GPTConfig
+            model = GPT(kind(**kept["settings"]))
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"checkpoint {path} holds another model than this version's GPT ({error})"

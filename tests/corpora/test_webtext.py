@@ -9,10 +9,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptcourse.corpora import filters, webtext
+from gptcourse.corpora import filters
 from gptcourse.corpora.corpus import Corpus, Document
 from gptcourse.corpora.filters import Tally
-from gptcourse.corpora.webtext import (
+from gptcourse.corpora.pages import webtext
+from gptcourse.corpora.pages.webtext import (
     extract_text,
     karma,
     keep,
