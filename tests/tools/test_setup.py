@@ -204,8 +204,9 @@ def test_what_the_package_imports_is_a_plain_dependency_or_an_extra():
     at_once = set().union(*(imported(text, False) for text in package_sources()))
     assert not_installed_by(at_once, PROJECT["dependencies"]) == set()
     packages = set().union(*map(imported, package_sources()))
-    extras = PROJECT["optional-dependencies"]["online"]
-    assert not_installed_by(packages, [*PROJECT["dependencies"], *extras]) == set()
+    extras = PROJECT["optional-dependencies"]
+    asked = [*PROJECT["dependencies"], *extras["online"], *extras["scale"]]
+    assert not_installed_by(packages, asked) == set()
 
 
 def test_an_import_that_nothing_installs_is_caught():
