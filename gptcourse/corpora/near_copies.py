@@ -1,4 +1,7 @@
-"""Near copies in a corpus: MinHash signatures, bands, and groups by union-find."""
+"""Near copies in a corpus: MinHash signatures, bands, and groups by union-find.
+
+Built by hand in notebook 07.
+"""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -1,5 +1,7 @@
 """Beam search: the likeliest continuation, sought along several at once.
 
+Built by hand in notebook 07.
+
 Axis letters: b batch, w beam, k candidate, t position, v vocabulary.
 """
 

@@ -1,5 +1,7 @@
 """Sparse attention: bands and strides, and a band that costs only what it shows.
 
+Built by hand in notebook 07.
+
 Axis letters: b batch, t query position, s key position, h head, d width of a head,
 n block of the sequence, w query in a block, c n_embd.
 """

@@ -1,5 +1,7 @@
 """Bias probes: what a model writes about groups, as log-ratios with an interval.
 
+Built by hand in notebook 07.
+
 The caller gives the words, groups and templates; none is kept here. Intervals are at
 95 %. Axis letters: n prompt, w word.
 """

@@ -1,5 +1,7 @@
 """Contamination: test examples that stood in the training text, found by n-grams.
 
+Built by hand in notebook 07.
+
 A word here is what stands between white space, in lower case and without its signs:
 "It's" is `its`, where the 8-grams of notebook 05 have two words, `it` and `s`. A gram
 is n words, joined by spaces. Source: GPT-3, §4 and App. C.

@@ -1,5 +1,7 @@
 """Common Crawl's three steps: keep what reads well, drop near copies, mix sources.
 
+Built by hand in notebook 07.
+
 The first two take an iterator of documents and give one. Choosing holds one document at
 a time; the search for near copies holds all. For pages see `warc`, for many machines
 `pipeline`.
