@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest, lomax
 
+from gptcourse.corpora import near_copies as near_copies_module
 from gptcourse.corpora.corpus import Document
 from gptcourse.corpora.filters import Tally
 from gptcourse.corpora.pages.crawl import (
@@ -84,6 +85,11 @@ def test_words_are_counted(classifier):
     assert classifier.features.transform([f"word{i}" for i in range(50)]).min() >= 0
 
 
+def test_two_words_hardly_ever_share_a_place(classifier):
+    text = " ".join(f"word{i}" for i in range(1000))
+    assert classifier.features.transform([text]).nnz > 990
+
+
 def test_where_most_texts_are_raw_an_unknown_one_scores_low():
     assert train_quality(["yes"], ["no"] * 3).score(["neither"])[0] < 0.4
 
@@ -141,7 +147,9 @@ def test_the_numbers_drawn_are_paretos(monkeypatch):
             low, high = (middle, high) if kept else (low, middle)
         return low
 
-    assert kstest([number(page) for page in pages(300)], lomax(9).cdf).pvalue > 0.01
+    numbers = [number(page) for page in pages(300)]
+    assert kstest(numbers, lomax(9).cdf).pvalue > 0.01
+    assert len(set(numbers)) > 290
 
 
 def test_a_higher_score_never_loses_a_document():
@@ -162,6 +170,13 @@ def test_the_draw_depends_on_all_of_the_document_and_on_the_seed():
     assert first != drawn(lambda i: Document("b", i, "t"))
     assert first != drawn(lambda i: Document("a", i + "'", "t"))
     assert first != drawn(lambda i: Document("a", i, "u"))
+    # Nor does it run two parts together.
+    ends = [Document(f"{i}x", "y", "z") for i in range(200)]
+    for moved in (
+        lambda i: Document(i, "xy", "z"),
+        lambda i: Document(i + "x", "", "yz"),
+    ):
+        assert drawn(moved) != [pareto_keep(page, 0.92) for page in ends]
     # Links are no part of a page that is read twice.
     assert first == drawn(lambda i: Document("a", i, "t", ("x",)))
 
@@ -248,6 +263,25 @@ def test_texts_that_share_a_few_runs_stay_by_default():
     assert len(near_copies(texts, threshold=0)[0]) == 1
 
 
+@pytest.mark.parametrize(
+    ("alike", "options", "found"),
+    [
+        (range(9, 120), {"threshold": 0}, ["0"]),
+        (range(10, 120), {"threshold": 0}, ["0", "1"]),
+        (range(60), {}, ["0"]),
+        (range(59), {}, ["0", "1"]),
+    ],
+    ids=["in the last table", "in no table", "in half", "in less than half"],
+)
+def test_by_default_ten_tables_find_and_half_of_the_values_decide(
+    monkeypatch, alike, options, found
+):
+    rows = np.zeros((2, 120))
+    rows[1] = ~np.isin(range(120), alike)
+    monkeypatch.setattr(near_copies_module, "signatures", lambda texts: rows)
+    assert near_copies(["one", "two"], **options)[0] == found
+
+
 def test_no_documents_are_no_near_copies():
     assert near_copies([]) == ([], {})
 
@@ -310,6 +344,10 @@ def test_every_epoch_has_each_document_once_in_another_order():
 def test_the_mix_is_the_generators():
     one, two, other = (drawn({"long": 1, "short": 1}, 100, seed) for seed in (0, 0, 1))
     assert one == two != other
+    # The choice of the source, and the order within one.
+    assert [name for name, _ in one] != [name for name, _ in other]
+    alone = {"long": SOURCES["long"]}
+    assert drawn({"long": 1}, 10, 0, alone) != drawn({"long": 1}, 10, 1, alone)
 
 
 def test_a_source_of_weight_0_is_never_drawn():

@@ -84,6 +84,19 @@ def test_the_end_of_one_text_and_the_start_of_the_next_make_no_run():
     assert (signatures(["x y z", "a b c"])[1] == alone[0]).all()
 
 
+def test_case_and_signs_do_not_count_but_the_order_of_words_does():
+    rows = signatures(["The Cat, sat!", "the cat sat", "sat the cat", "cat the sat"])
+    assert (rows[0] == rows[1]).all()
+    assert not ((rows[1] == rows[2]) | (rows[1] == rows[3])).any()
+
+
+def test_neither_many_words_nor_long_texts_agree_by_chance():
+    words = [f"word{i}" for i in range(5000)]
+    assert near_copy_groups(words) == list(range(5000))
+    one, other = signatures(_texts(2, words=20_000))
+    assert not (one == other).any()
+
+
 # Bands, rows and the check.
 
 
@@ -98,6 +111,13 @@ def _found(signature, **options):
 def test_candidates_agree_in_all_rows_of_a_band(bands, rows, found):
     groups = _found([[1, 2, 3, 4], [9, 2, 3, 4]], bands=bands, rows=rows)
     assert groups == [0, 1 - found]
+
+
+def test_by_default_there_are_20_bands_of_6_rows():
+    rows = np.ones((3, 120))
+    rows[1, :114] = 2  # agrees with the first in the last band alone
+    rows[2, :115] = 3
+    assert _found(rows) == [0, 0, 2]
 
 
 def test_a_text_between_two_alike_does_not_hide_them():

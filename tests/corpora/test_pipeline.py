@@ -105,6 +105,25 @@ def test_any_number_of_tasks_keeps_the_same_pages(
 
 
 @needs_scale
+def test_faint_copies_in_more_than_ten_files_are_found_as_plainly(tmp_path):
+    # Each start stands in two files: pairs with a fourth of their runs in common.
+    starts, paths = [text(26) for _ in range(22)], []
+    for number in range(11):
+        here = [(4 * number + i) % 22 for i in range(4)]
+        data = [
+            record(f"https://a.org/{number}/{i}", f"{starts[i]} {text(36)}")
+            for i in here
+        ]
+        paths.append(tmp_path / f"{number}.warc.wet.gz")
+        paths[-1].write_bytes(b"".join(data))
+    files = [str(path) for path in paths]
+    _, expected = plainly(files, lambda page: None, threshold=0)
+    found = run(files, lambda page: None, tmp_path, tasks=2, threshold=0)
+    assert 22 <= len(expected) < 30
+    assert [row["metadata"]["name"] for row in found] == [d.name for d in expected]
+
+
+@needs_scale
 def test_each_task_logs_what_it_read_and_chose(files, good, tmp_path):
     chosen, _ = plainly(files[:1], good)
     run(files[:1], good, tmp_path, tasks=1)
@@ -120,6 +139,16 @@ def test_pages_of_an_earlier_run_are_refused(files, good, tmp_path):
         (tmp_path / f"logs{i}").rename(tmp_path / f"old{i}")
     with pytest.raises(ValueError, match="pages of an earlier run: take a new folder"):
         run(files, good, tmp_path, tasks=2)
+
+
+@needs_scale
+def test_what_a_killed_task_left_half_written_is_passed_over(files, good, tmp_path):
+    left = tmp_path / "signatures" / ".5f3a.safetensors"
+    left.parent.mkdir()
+    left.write_bytes(bytes(200))
+    _, expected = plainly(files, good)
+    found = run(files, good, tmp_path, tasks=2)
+    assert [row["metadata"]["name"] for row in found] == [d.name for d in expected]
 
 
 @needs_scale

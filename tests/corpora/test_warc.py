@@ -131,12 +131,16 @@ def with_length(text):
 DAMAGE = {
     "no WARC": lambda data: data.replace(b"WARC/1.0", b"JUNK/1.0"),
     "no link": lambda data: data.replace(b"WARC-Target-URI", b"WARC-Tarxet-URI"),
+    "an empty link": lambda data: data.replace(b"https://a.org/1", b""),
     "no length": lambda data: data.replace(b"Content-Length", b"Content-Lxngth", 1),
     "length not a number": with_length(lambda data: b"many"),
     "length below 0": with_length(lambda data: b"-" + length_of(data)),
     "length 0": with_length(lambda data: b"0"),
     "length too small": with_length(lambda data: b"%d" % (int(length_of(data)) - 1)),
     "length too large": with_length(lambda data: b"%d" % (int(length_of(data)) + 1)),
+    "length too large by an empty line": with_length(
+        lambda data: b"%d" % (int(length_of(data)) + 2)
+    ),
     "length far too large": with_length(lambda data: b"9" + length_of(data)),
     "length of many digits": with_length(lambda data: b"9" * 5000),
     "cut off in the text": lambda data: data[:-40] + b"\r\n\r\n",
@@ -183,6 +187,31 @@ def test_a_member_of_any_time_is_found_after_a_broken_one(time):
     assert names(b"".join(whole)) == ("02", {"broken record": 1})
 
 
+@pytest.mark.parametrize(
+    ("flags", "speed", "system", "name"),
+    [(0, 4, 3, b""), (8, 0, 3, b"1.warc\0"), (0, 2, 0, b""), (0, 0, 10, b"")],
+    ids=["gzip -1", "with a name", "DOS", "NTFS"],
+)
+def test_a_member_of_any_program_is_found_after_a_broken_one(
+    flags, speed, system, name
+):
+    whole = []
+    for i in range(3):
+        data = gzip.compress(record(f"https://a.org/{i}", PROSE.encode()))
+        head = data[:3] + bytes([flags]) + data[4:8] + bytes([speed, system])
+        whole.append(head + name + data[10:])
+    assert gzip.decompress(whole[1]).startswith(b"WARC")
+    whole[1] = whole[1][:-3]
+    assert names(b"".join(whole)) == ("02", {"broken record": 1})
+
+
+@pytest.mark.parametrize("version", [b"0.18", b"1.0", b"1.1"])
+def test_a_record_of_any_version_is_found_after_a_broken_one(version):
+    data = damaged(DAMAGE["length far too large"], "conversion", packed=False)
+    data = data.replace(b"WARC/1.0", b"WARC/" + version)
+    assert names(data) == ("02", {"broken record": 1})
+
+
 def test_by_itself_warcio_would_end_there():
     whole = [record(f"https://a.org/{i}", PROSE.encode(), packed=True) for i in "012"]
     whole[1] = whole[1][:-3]
@@ -225,6 +254,25 @@ def test_records_in_one_gzip_member_are_read():
     data = b"".join(record(f"https://a.org/{i}", b"Cat. " * 9**i) for i in range(3))
     assert names(gzip.compress(data)) == ("012", {})
     assert names(gzip.compress(data)[:-9]) == ("", {"broken record": 1})
+
+
+def test_in_a_member_a_broken_record_costs_no_neighbour():
+    data = damaged(DAMAGE["no length"], "conversion", packed=False)
+    assert names(gzip.compress(data)) == ("02", {"broken record": 1})
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"content-length: ",
+        b"Content-Length:",
+        b"X-Content-Length: 1\r\nContent-Length: ",
+    ],
+    ids=["lower case", "no blank", "after another's"],
+)
+def test_a_length_is_found_however_it_is_written(head):
+    data = record("https://a.org/1", b"One.").replace(b"Content-Length: ", head)
+    assert names(data + record("https://a.org/2", b"Two.")) == ("12", {})
 
 
 def test_a_page_that_quotes_a_record_is_kept_whole_where_members_tell():

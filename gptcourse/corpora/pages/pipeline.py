@@ -77,7 +77,7 @@ def _choose(
 def _group(folder: Path, threshold: float, *_) -> None:
     """Write the ids of all pages but the first of each group of near copies."""
     ids, rows = [], []
-    for path in folder.glob("signatures/*.safetensors"):
+    for path in folder.glob("signatures/[!.]*.safetensors"):  # a killed task leaves .*
         with safe_open(path, "numpy") as file:
             ids += file.metadata()["ids"].split()
             rows.append(file.get_tensor("rows"))
