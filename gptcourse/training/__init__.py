@@ -1,8 +1,14 @@
-"""Learning: batches, optimizers, the loop, checkpoints, what it costs."""
+"""Learning: batches, optimizers, the loop, checkpoints, its cost, scaling laws."""
 
 from gptcourse.training import optimizers
 from gptcourse.training.batches import RandomBatches, windows_in_order
 from gptcourse.training.checkpoints import load_checkpoint, load_gpt, save_checkpoint
+from gptcourse.training.flops import (
+    count_flops,
+    error_of_6nd,
+    flops_per_token,
+    parameters_by_part,
+)
 from gptcourse.training.loop import next_token_loss, train, validation_loss
 from gptcourse.training.optimizers import (
     adamw,
@@ -12,4 +18,14 @@ from gptcourse.training.optimizers import (
     warmup_cosine,
     warmup_linear,
 )
-from gptcourse.training.scaling import flops_per_token
+from gptcourse.training.scaling import (
+    ComputeLaw,
+    IsoFlop,
+    SizeLaw,
+    bootstrap,
+    fit_compute_law,
+    fit_isoflop,
+    fit_size_law,
+    forecast,
+    interval,
+)

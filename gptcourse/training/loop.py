@@ -24,9 +24,9 @@ from gptcourse.models.layers import frozen
 from gptcourse.training import processes
 from gptcourse.training.batches import RandomBatches, windows_in_order
 from gptcourse.training.checkpoints import load_checkpoint, save_checkpoint
+from gptcourse.training.flops import flops_per_token
 from gptcourse.training.history import History
 from gptcourse.training.optimizers import Optimizer, Schedule, constant
-from gptcourse.training.scaling import flops_per_token
 
 #: A loss takes (model, inputs (b, t), targets (b, t)) and returns a scalar.
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]

@@ -7,9 +7,9 @@ from gptcourse.lesson import checks
 from gptcourse.models.gpt import GPTConfig, count_parameters
 from gptcourse.models.lstm import LSTMConfig, LSTMLanguageModel, lstm_like
 from gptcourse.training.batches import RandomBatches
+from gptcourse.training.flops import flops_per_token
 from gptcourse.training.loop import train, validation_loss
 from gptcourse.training.optimizers import adamw
-from gptcourse.training.scaling import flops_per_token
 
 CONFIG = LSTMConfig(n_vocab=20, n_ctx=8, n_embd=12, width=16)
 

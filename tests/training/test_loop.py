@@ -28,6 +28,7 @@ from gptcourse.models.lstm import LSTMConfig, LSTMLanguageModel
 from gptcourse.training import checkpoints
 from gptcourse.training.batches import RandomBatches, windows_in_order
 from gptcourse.training.checkpoints import load_checkpoint, load_gpt, save_checkpoint
+from gptcourse.training.flops import flops_per_token
 from gptcourse.training.history import History
 from gptcourse.training.loop import (
     next_token_loss,
@@ -42,7 +43,6 @@ from gptcourse.training.optimizers import (
     warmup_cosine,
     warmup_linear,
 )
-from gptcourse.training.scaling import flops_per_token
 
 TEXT = torch.arange(400) * 7 % 20  # each token says which comes next
 
