@@ -1,4 +1,4 @@
-"""The course's figures: curves, bars, token boxes, maps of matrices and of vectors.
+"""The course's figures: curves, laws, bars, token boxes, maps of matrices and vectors.
 
 Every function returns a matplotlib `Figure` whose title the caller gives: the finding.
 Axes carry units. `show` stores the alternative text with the picture, and refuses one
@@ -10,6 +10,7 @@ Axis letters as everywhere: `h` head, `t` query position, `s` key position,
 
 import numpy as np
 from IPython.display import Image, display
+from matplotlib import ticker
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -17,9 +18,15 @@ from gptcourse.lesson import style
 
 FEW_POINTS = 30  # up to here every point of a curve gets a marker
 FEW_TICKS = 8
+CROWD = 0.11  # the least distance of two ticks, as a share of a log axis
+LONG = 1e6  # from here on, numbers of a log axis are written with powers of ten
 LIKELIEST = 10  # outcomes of a distribution
 BOX_COLUMNS = 78  # characters in a line of token boxes
 EDGE = "#555555"  # of boxes and level lines
+BAND = style.BOX_SHADES[1]
+LATER = {"color": "black", "linestyle": "none", "capsize": 4, "zorder": 4}
+FORECAST = LATER | {"marker": "D", "markersize": 12, "markerfacecolor": "none"}
+MEASURED = LATER | {"marker": "*", "markersize": 9, "label": "measured", "zorder": 5}
 KEY, QUERY = "key position s (looked at)", "query position t (looking)"
 WEIGHT = "attention weight"
 
@@ -62,10 +69,8 @@ def curves(
     figure, axes = style.axes_for(title, x_label, y_label)
     measured_at = set()
     for index, (name, points) in enumerate(series.items()):
-        x, y, error = _points(name, points)
-        marker = style.MARKERS[index] if len(x) <= FEW_POINTS else None
-        look = {"color": style.COLOURS[index], "linestyle": style.DASHES[index]}
-        look |= {"marker": marker, "markersize": 5, "linewidth": 1.8, "capsize": 3}
+        x, y, error = _points(f"curve {name!r}", points)
+        look = _look(index) | ({} if len(x) <= FEW_POINTS else {"marker": None})
         axes.errorbar(x, y, error, label=name, **look)
         measured_at.update(x.tolist())
     axes.set_xscale("log" if log_x else "linear")
@@ -75,14 +80,23 @@ def curves(
     return figure
 
 
-def _points(name, points):
-    x, y, *rest = (np.asarray(values, dtype=float) for values in points)
-    lengths = sorted({len(values) for values in (x, y, *rest)})
-    if len(lengths) > 1 or not len(x):
-        raise ValueError(
-            f"curve {name!r} needs x, y and error of one length, not {lengths}"
-        )
+def _look(index):
+    look = {"color": style.COLOURS[index], "linestyle": style.DASHES[index]}
+    look |= {"marker": style.MARKERS[index], "markersize": 5}
+    return look | {"linewidth": 1.8, "capsize": 3}
+
+
+def _points(what, points):
+    x, y, *rest = _of_one_length(what, "x, y and error", points)
     return x, y, rest[0] if rest else None
+
+
+def _of_one_length(what, parts, values):
+    arrays = [np.atleast_1d(np.asarray(one, dtype=float)) for one in values]
+    lengths = sorted({len(one) for one in arrays})
+    if len(lengths) > 1 or not lengths[0]:
+        raise ValueError(f"{what} needs {parts} of one length, not {lengths}")
+    return arrays
 
 
 def _name_the_points(axes, values, log_x):
@@ -101,6 +115,86 @@ def _add_reference_and_legend(figure, reference, several):
         figure.axes[0].axhline(level, label=name, **look)
     if several or reference is not None:
         style.add_legend(figure)
+
+
+@style.styled()
+def law(
+    points, *, curves=None, band=None, forecast=None, measured=None, x_label, y_label,
+    title,
+) -> Figure:  # fmt: skip
+    """Runs as markers and laws as lines, on log axes whose ticks are round numbers.
+
+    `points` maps a name to `(x, y)` or `(x, y, error)`, `curves` to `(x, y)`; a curve
+    of the same name as points has their colour, and no second entry in the legend.
+    `band` is a 95 % interval `(x, low, high)`, shaded. `forecast` is `(x, y, low,
+    high)`: an open diamond within its 95 % interval. `measured` is the `(x, y)` of one
+    run or several, made later: filled stars.
+
+    ValueError as `curves`, for a number that is not above 0, and for crossed bounds.
+
+    >>> figure = law({"runs": ([1e12, 1e13], [3.5, 3.1])}, x_label="compute [FLOPs]",
+    ...              y_label="loss [nats/token]", title="Forecast and met",
+    ...              forecast=(1e14, 2.8, 2.7, 2.9), measured=(1e14, 2.82))
+    >>> [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    ['2.8', '3', '3.2', '3.4']
+    """
+    lines = curves or {}
+    names = list(dict.fromkeys([*points, *lines]))
+    style.refuse_too_many(names)
+    figure, axes = style.axes_for(title, x_label, y_label)
+    axes.set(xscale="log", yscale="log")
+    if band is not None:
+        x, low, high = _of_one_length("the band", "x, low and high", band)
+        _refuse_on_log_axes("the band", x, low, high)
+        axes.fill_between(x, low, high, color=BAND, label="95 % interval", zorder=1)
+    for index, name in enumerate(names):
+        if name in points:
+            look = {"label": name, "linestyle": "none", "zorder": 3}
+            _draw_above_0(axes, f"points {name!r}", points[name], index, look)
+        if name in lines:
+            look = {"label": "_" if name in points else name, "marker": None}
+            _draw_above_0(axes, f"curve {name!r}", lines[name], index, look)
+    if forecast is not None:
+        x, y, low, high = _of_one_length("the forecast", "x, y and bounds", forecast)
+        _refuse_on_log_axes("the forecast", x, low, y, high)
+        axes.errorbar(x, y, [y - low, high - y], label="forecast", **FORECAST)
+    if measured is not None:
+        _draw_above_0(axes, "measured", measured, 0, MEASURED)
+    _round_ticks(axes.xaxis)
+    _round_ticks(axes.yaxis)
+    style.add_legend(figure)
+    return figure
+
+
+def _draw_above_0(axes, what, points, index, look):
+    x, y, error = _points(what, points)
+    _refuse_on_log_axes(what, x, y if error is None else y - error)
+    axes.errorbar(x, y, error, **_look(index) | look)
+
+
+def _refuse_on_log_axes(what, x, *rising):
+    values = np.concatenate([x, *rising])
+    if not ((values > 0) & (values < np.inf)).all():  # so that a NaN fails too
+        raise ValueError(f"{what}: log axes need finite numbers above 0")
+    if (np.diff(rising, axis=0) < 0).any():
+        raise ValueError(f"{what} is not within its bounds: low first, then high")
+
+
+def _round_ticks(axis):
+    """Name round numbers; matplotlib names none on a log axis that holds no 10^n."""
+    low, high = axis.get_view_interval()
+    locators = [ticker.LogLocator(subs=(1, 2, 5)), ticker.LogLocator(numticks=7)]
+    if high < 10 * low:
+        locators = [ticker.MaxNLocator(n, steps=[1, 2, 5, 10]) for n in range(2, 8)]
+    best, apart = [], CROWD * np.log(high / low)
+    for locator in locators:
+        ticks = [x for x in locator.tick_values(low, high) if low <= x <= high]
+        if len(ticks) > len(best) and (np.diff(np.log(ticks)) > apart).all():
+            best = ticks
+    plain = best[0] > 1 / LONG and best[-1] < LONG
+    write = "{:,.10g}".format if plain else ticker.LogFormatterSciNotation()
+    axis.set_ticks(best, [write(x) for x in best])
+    axis.set_ticks([], minor=True)
 
 
 @style.styled()

@@ -1,5 +1,7 @@
 """What a GPT holds and costs: parameters, and floating-point operations of training.
 
+Built by hand in notebook 08.
+
 A multiplication with its addition counts 2. Counted are the matrix products, as PyTorch
 and the papers do: no norm, softmax, GELU, bias, loss or optimizer.
 

@@ -1,5 +1,7 @@
 """Scaling laws: loss against compute, and against size and tokens; fits and forecasts.
 
+Built by hand in notebook 08.
+
 Letters are the papers': C compute in FLOPs, N parameters, D tokens, L loss in nats per
 token. Axis letters: p point (a run), k power of the law.
 """

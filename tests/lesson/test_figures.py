@@ -16,6 +16,25 @@ TOKENS = ["The", " cat", " sat", "."]
 EVEN = np.tril(np.ones((4, 4))) / np.arange(1, 5)[:, None]
 
 
+def law(points, **more):
+    labels = {"x_label": "compute [FLOPs]", "y_label": "loss [nats]", "title": "t"}
+    return figures.law(points, **labels | more)
+
+
+def forecast_of_a_run(**changed):
+    """A law with all that it can hold."""
+    x = np.geomspace(1e12, 1e15, 4)
+    y = 2 + 2 * (x / 1e12) ** -0.2
+    parts = {
+        "curves": {"a·C^-b + c": (x, y), "a·C^-b": (x, y - 0.1)},
+        "band": (x, 0.9 * y, 1.1 * y),
+        "forecast": (1e16, 2.3, 2.2, 2.5),
+        "measured": (1e16, 2.4),
+    }
+    points = {"short": (x, y), "long": (x, y + 1, [0.1] * 4)}
+    return law(points, **parts | changed)
+
+
 def every_figure():
     rng = np.random.default_rng(0)
     line = ([1, 2, 4], [3.0, 2.0, 1.5])
@@ -25,6 +44,7 @@ def every_figure():
             y_label="loss [nats]", title="It falls", log_x=True, log_y=True,
             reference=("chance", 4.0),
         ),
+        "law": forecast_of_a_run(),
         "bars": figures.bars(
             {"ours": {"x": 1, "y": 2}, "theirs": {"x": 2, "y": 1}}, y_label="score [%]",
             title="A draw", errors={"ours": {"x": 0.1, "y": 0.2},
@@ -168,6 +188,13 @@ AWKWARD = {
     "many decades": lambda: figures.curves(
         {"a": ([1, 123_456_789], [1e-30, 1e30])}, log_x=True, log_y=True, **LABELS
     ),
+    "a law of long names": lambda: figures.law(
+        {f"{n} {LONG}": LINE for n in range(3)}, curves={WIDE: LINE, "$_$": LINE},
+        band=(*LINE, [9, 9, 9]), measured=LINE, **LABELS
+    ),
+    "a law over many decades": lambda: figures.law(
+        {"a": ([1, 123_456_789], [1e-30, 1e30])}, **LABELS
+    ),
     "groups of bars": lambda: figures.bars(
         {f"{n} {LONG}": {f"{m} {LONG}": m for m in range(5)} for n in range(3)},
         y_label=LONG, title=WIDE, reference=(LONG, 2),
@@ -275,6 +302,136 @@ def test_lines_differ_by_more_than_colour():
     lines = figure.axes[0].get_lines()[:7]
     assert len({(str(one.get_linestyle()), one.get_marker()) for one in lines}) == 7
     assert len({one.get_color() for one in lines}) == 7
+
+
+def marks(figure):
+    """The lines of a figure by name; of bars of error, the line between them."""
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    of_name = dict(zip(names, handles, strict=True))
+    return {name: getattr(one, "lines", [one])[0] for name, one in of_name.items()}
+
+
+def test_a_law_names_all_that_it_holds():
+    names = {text.get_text() for text in forecast_of_a_run().legends[0].get_texts()}
+    assert names == {"short", "long", "a·C^-b + c", "a·C^-b", "95 % interval",
+                     "forecast", "measured"}  # fmt: skip
+
+
+def test_in_a_law_runs_are_markers_and_laws_are_lines_and_all_differ():
+    of_name = marks(forecast_of_a_run())
+    runs = [of_name["short"], of_name["long"]]
+    laws = [of_name["a·C^-b + c"], of_name["a·C^-b"]]
+    assert {line.get_linestyle() for line in runs} == {"None"}
+    assert {line.get_marker() for line in laws} == {"None"}
+    assert len({line.get_marker() for line in runs} - {"None"}) == 2
+    dashes = {str(line._unscaled_dash_pattern) for line in laws}
+    assert len(dashes) == 2
+    assert len({line.get_color() for line in runs + laws}) == 4
+
+
+def test_in_a_law_a_forecast_is_an_open_diamond_with_a_whisker_and_a_star_is_measured():
+    figure = forecast_of_a_run()
+    of_name = marks(figure)
+    forecast, star = of_name["forecast"], of_name["measured"]
+    assert (forecast.get_marker(), star.get_marker()) == ("D", "*")
+    assert forecast.get_markerfacecolor() == "none"
+    assert star.get_markerfacecolor() == star.get_color() == "black"
+    assert star.get_xydata().tolist() == [[1e16, 2.4]]
+    [container] = [
+        one for one in figure.axes[0].containers if one.get_label() == "forecast"
+    ]
+    [whisker] = container.lines[2][0].get_segments()
+    assert whisker[:, 1] == pytest.approx([2.2, 2.5])
+
+
+def test_several_measured_runs_are_stars_each():
+    star = marks(forecast_of_a_run(measured=([1, 2], [3, 4])))["measured"]
+    assert star.get_xydata().tolist() == [[1, 3], [2, 4]]
+
+
+def test_the_band_of_a_law_lies_between_its_bounds():
+    figure = law({"a": LINE}, band=([1, 4], [1, 2], [3, 5]))
+    [band] = figure.axes[0].collections
+    corners = {tuple(corner) for corner in band.get_paths()[0].vertices.tolist()}
+    assert corners == {(1, 1), (1, 3), (4, 2), (4, 5)}
+
+
+def test_a_curve_through_points_of_its_name_has_their_colour_and_no_second_entry():
+    names = ["1e12 FLOPs", "1e13 FLOPs", "1e14 FLOPs"]
+    points = dict.fromkeys(names, LINE)
+    lines = {"a law": LINE} | dict.fromkeys(reversed(names), LINE)
+    figure = law(points, curves=lines)
+    entries = [one.get_text() for one in figure.legends[0].get_texts()]
+    assert entries == [*names, "a law"]
+    colours = [line.get_color() for line in figure.axes[0].get_lines()]
+    assert sorted(colours) == sorted([*style.COLOURS[:3] * 2, style.COLOURS[3]])
+
+
+@pytest.mark.parametrize(
+    ("ends", "named"),
+    [((2.7, 5.2), ["3", "3.5", "4", "4.5", "5"]),
+     ((2.9, 3.1), ["2.9", "2.95", "3", "3.05", "3.1"]),
+     ((0.5, 80), ["0.5", "1", "2", "5", "10", "20", "50", "100"]),
+     ((0.001, 1000), ["0.001", "0.01", "0.1", "1", "10", "100", "1,000"]),
+     ((2e4, 6e5), ["20,000", "50,000", "100,000", "200,000", "500,000"])],
+)  # fmt: skip
+def test_a_law_names_round_numbers_however_short_its_axis(ends, named):
+    axes = law({"a": (ends, ends)}).axes[0]
+    for axis in (axes.xaxis, axes.yaxis):
+        assert [text.get_text() for text in axis.get_ticklabels()] == named
+        assert not len(axis.get_minorticklocs())
+
+
+def test_a_law_names_large_numbers_by_powers_of_ten():
+    [tick, *_] = forecast_of_a_run().axes[0].get_xticklabels()
+    assert tick.get_text() == r"$\mathdefault{10^{12}}$"
+    [tick, *_] = law({"a": ([3e13, 7e13], [2, 3])}).axes[0].get_xticklabels()
+    assert tick.get_text() == r"$\mathdefault{3\times10^{13}}$"
+
+
+@pytest.mark.parametrize("low", [1e-4, 0.95, 2.6, 3e5, 4e12])
+@pytest.mark.parametrize("factor", [1.01, 1.3, 3, 9.9, 12, 150, 900, 1e5])
+def test_no_two_names_on_an_axis_of_a_law_overlap(low, factor):
+    figure = law({"a": ([low, low * factor], [low, low * factor])})
+    assert style.cut_off(figure) == []  # lays it out
+    for labels in (
+        figure.axes[0].get_xticklabels(),
+        figure.axes[0].get_yticklabels(),
+    ):
+        boxes = [text.get_window_extent() for text in labels]
+        assert len(boxes) > 1
+        for i, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+NO_LAW = {
+    "nothing": ({"points": {}}, "0 series: draw 1 to 7"),
+    "too many": (
+        {"points": {str(i): LINE for i in range(4)},
+         "curves": {f"{i}th": LINE for i in range(4)}}, "8 series: draw 1 to 7",
+    ),
+    "points": ({"points": {"a": ([1, 2], [1])}}, "points 'a' needs x, y and error of"),
+    "curve": ({"curves": {"a": ([], [])}}, r"curve 'a' needs .* length, not \[0\]"),
+    "band": ({"band": ([1, 2], [1, 2], [3])}, "the band needs x, low and high of one"),
+    "forecast": ({"forecast": (1, 2, 1, [3, 3])}, "the forecast needs x, y and bounds"),
+    "measured": ({"measured": ([1, 2], [1])}, "measured needs x, y and error of one"),
+    "compute 0": ({"points": {"a": ([0, 1], [1, 2])}}, "points 'a': log axes need"),
+    "error over y": ({"points": {"a": ([1], [2], [2])}}, "points 'a': log axes need"),
+    "nan": ({"curves": {"b": ([1], [np.nan])}}, "curve 'b': log axes need finite"),
+    "band to 0": ({"band": ([1], [0], [2])}, "the band: log axes need finite"),
+    "forecast of 0": ({"forecast": (0, 2, 1, 3)}, "the forecast: log axes need"),
+    "measured inf": ({"measured": (1, np.inf)}, "measured: log axes need finite"),
+    "band crossed": ({"band": ([1], [3], [2])}, "the band is not within its bounds"),
+    "forecast out": ({"forecast": (1, 4, 1, 3)}, "the forecast is not within its"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_LAW)
+def test_a_law_refuses_what_it_cannot_draw_in_one_line(name):
+    changed, message = NO_LAW[name]
+    with pytest.raises(ValueError, match=message) as caught:
+        law(**{"points": {"a": LINE}} | changed)
+    assert "\n" not in str(caught.value)
 
 
 def luminance(colour):

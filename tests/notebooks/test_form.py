@@ -67,6 +67,7 @@ def test_a_notebook_over_its_budget_is_caught(name, changed, fault):
     assert anatomy.budget(name, cost) == []
     assert anatomy.budget("03_gpt1.ipynb", cost | {"seconds": 300}) == []
     assert anatomy.budget("06_shot_learning.ipynb", cost | {"seconds": 300}) == []
+    assert anatomy.budget("08_scaling_curves.ipynb", cost | {"seconds": 300}) == []
     (found,) = anatomy.budget(name, cost | changed)
     assert fault in found
 
