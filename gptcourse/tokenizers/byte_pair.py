@@ -149,6 +149,22 @@ class BytePairTokenizer:
             ids += self._encode_plain(plain)
         return ids
 
+    def encode_documents(self, texts: Iterable[str]) -> list[int]:
+        """Return the ids of all texts in a row, an end-of-text token after each.
+
+        Raises: ValueError if the vocabulary has no such token.
+        """
+        if END_OF_TEXT not in self.special:
+            raise ValueError(
+                f"no {END_OF_TEXT} among the special tokens {list(self.special)};"
+                " train with it"
+            )
+        ids = []
+        for text in as_texts(texts):
+            ids += self.encode(text)
+            ids.append(self.special[END_OF_TEXT])
+        return ids
+
     def encode_bytes(self, data: bytes) -> list[int]:
         """Return the ids of any bytes; those that are no UTF-8 count as signs.
 

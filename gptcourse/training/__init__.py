@@ -1,4 +1,4 @@
-"""Learning: batches, optimizers, the loop, checkpoints, its cost, scaling laws."""
+"""Learning: batches, optimizers, the loop, checkpoints, readings, scaling laws."""
 
 from gptcourse.training import optimizers
 from gptcourse.training.batches import RandomBatches, windows_in_order
@@ -18,6 +18,7 @@ from gptcourse.training.optimizers import (
     warmup_cosine,
     warmup_linear,
 )
+from gptcourse.training.readings import read_run, warmup_stay_decay
 from gptcourse.training.scaling import (
     ComputeLaw,
     IsoFlop,

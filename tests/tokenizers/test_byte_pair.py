@@ -239,6 +239,24 @@ def test_the_longer_of_two_special_tokens_is_taken(tokenizer):
     assert ids == [tokenizer.special["<|end|>s"], tokenizer.special["<|end|>"]]
 
 
+def test_documents_stand_in_a_row_each_closed_by_the_end_of_text(tokenizer, peer):
+    texts = ["one two", "", "three " * 3000]
+    joined = "".join(text + END for text in texts)
+    expected = peer.encode(joined, allowed_special={END})
+    assert tokenizer.encode_documents(texts) == expected
+
+
+def test_an_end_of_text_written_inside_a_document_closes_nothing(tokenizer):
+    ids = tokenizer.encode_documents([f"a{END}b"])
+    assert ids.count(tokenizer.special[END]) == 1
+    assert tokenizer.decode(ids) == f"a{END}b{END}"
+
+
+def test_documents_without_an_end_of_text_token_are_refused():
+    with pytest.raises(ValueError, match="no <|endoftext|> among the special tokens"):
+        BytePairTokenizer.train([TEXT], 300, special=()).encode_documents(["a"])
+
+
 def test_an_unknown_special_token_is_refused(tokenizer):
     with pytest.raises(ValueError, match="allowed_special names '<pad>', but the"):
         tokenizer.encode("a", allowed_special=["<pad>"])
