@@ -39,7 +39,7 @@ def warmup_stay_decay(warmup: int, stay: float = 0.8) -> Schedule:
         kept = round(stay * steps)
         if step >= kept:
             return 1 - (step - kept) / (steps - kept)
-        return min(1.0, (step + 1) / warmup) if warmup else 1.0
+        return min(1.0, (step + 1) / max(1, warmup))
 
     return factor
 
