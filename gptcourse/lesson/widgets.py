@@ -138,10 +138,43 @@ def explore(render, *, alt="", **controls) -> Panel:
     """
 
     panel = Panel(controls, lambda **state: [_picture(render(**state), alt, state)])
+    return _live(panel)
+
+
+def _live(panel):
+    """Show a panel's first picture, and a new one whenever a control changes."""
     [panel.view.value] = panel.stream(**panel.state())
-    for control in controls.values():
+    for control in panel.controls.values():
         control.observe(lambda _change: panel.refresh(), names="value")
     return panel
+
+
+def voting(render, label, letters="AB") -> Panel:
+    """A panel that shows `render(choices)`, with a button for each letter to choose.
+
+    The choices are one text such as "ABBA", which the reader may type too; a last
+    button takes back the last of them. `render` returns HTML; after a change, a
+    ValueError from it is shown as its one line. `panel.vote("A")` does what the
+    reader's click does.
+
+    >>> panel = voting(lambda choices: f"{len(choices)} votes", "your choices")
+    >>> panel.vote("A"); panel.vote("B"); panel.vote("back")
+    >>> panel.controls["choices"].value, panel.view.value
+    ('A', '1 votes')
+    """
+    control, buttons = text("", label), {}
+    for name in (*letters, "back"):
+        buttons[name] = ipywidgets.Button(description=name)
+        buttons[name].on_click(lambda _button, name=name: vote(name))
+
+    def vote(name):
+        grown = control.value[:-1] if name == "back" else control.value + name
+        control.value = grown
+
+    row = ipywidgets.HBox(list(buttons.values()))
+    panel = Panel({"choices": control}, lambda choices: [render(choices)], row)
+    panel.vote = lambda name: buttons[name].click()
+    return _live(panel)
 
 
 def writer(stream, **controls) -> Panel:

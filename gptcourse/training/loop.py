@@ -28,8 +28,9 @@ from gptcourse.training.flops import flops_per_token
 from gptcourse.training.history import History
 from gptcourse.training.optimizers import Optimizer, Schedule, constant
 
-#: A loss takes (model, inputs (b, t), targets (b, t)) and returns a scalar.
-Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
+#: A loss takes a model and all that a batch holds, and returns a scalar. For a language
+#: model that is (model, inputs (b, t), targets (b, t)).
+Loss = Callable[..., Tensor]
 
 
 def next_token_loss(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -73,7 +74,7 @@ def validation_loss(
 
 def train(
     model: nn.Module,
-    batches: Iterator[tuple[Tensor, Tensor]],
+    batches: Iterator[tuple[Tensor, ...]],
     steps: int,
     optimizer: Optimizer,
     *,
@@ -123,11 +124,11 @@ def train(
                 warnings.warn(f"{what}; give more, or ask for less", stacklevel=2)
                 history.interrupted = True
                 break
-            inputs, targets = (processes.share(rows).to(device) for rows in batch)
+            inputs, *targets = (processes.share(rows).to(device) for rows in batch)
             _set_rates(optimizer, schedule(step, steps))
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                value = loss(learner, inputs, targets)
-            _update(model, value, optimizer, clip)
+                value = loss(learner, inputs, *targets)
+            update(model, value, optimizer, clip)
             asked = value.new_tensor(float(pressed.is_set()))
             mean, stop = processes.mean(torch.stack([value.detach(), asked])).tolist()
             _record(history, mean, began, model, inputs)
@@ -171,7 +172,9 @@ def _set_rates(optimizer: Optimizer, factor: float) -> None:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
 
-def _update(model: nn.Module, loss: Tensor, optimizer: Optimizer, clip: float) -> None:
+def update(
+    model: nn.Module, loss: Tensor, optimizer: Optimizer, clip: float = 1.0
+) -> None:
     """Move the weights down the gradient of a loss, its norm at most `clip`."""
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), clip)

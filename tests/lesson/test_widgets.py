@@ -210,3 +210,33 @@ def test_trying_the_ends_takes_a_value_error_of_a_plain_function_for_an_answer()
         return [refuse_empty(prompt)]
 
     widgets.writer(stream, prompt=widgets.text("A", "prompt")).try_ends()
+
+
+def counted(choices):
+    """What a labelling might show; it refuses other letters."""
+    if set(choices) - set("AB"):
+        raise ValueError("choose A or B")
+    return f"<b>{choices.count('A')}</b>"
+
+
+def test_votes_are_added_and_taken_back():
+    panel = widgets.voting(counted, "choices")
+    for name in ("A", "B", "A", "back"):
+        panel.vote(name)
+    assert panel.controls["choices"].value == "AB"
+    assert panel.view.value == "<b>1</b>"
+
+
+def test_back_with_no_vote_changes_nothing():
+    panel = widgets.voting(counted, "choices")
+    panel.vote("back")
+    assert panel.view.value == "<b>0</b>"
+
+
+def test_votes_may_be_typed_and_wrong_letters_get_one_line():
+    panel = widgets.voting(counted, "choices")
+    panel.controls["choices"].value = "AAB"
+    assert panel.view.value == "<b>2</b>"
+    panel.controls["choices"].value = "AXB"
+    assert "choose A or B" in panel.view.value
+    panel.try_ends()
