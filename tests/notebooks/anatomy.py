@@ -16,7 +16,7 @@ EXERCISES = 3
 COST_LIMITS = {"seconds": 180, "slowest_cell_seconds": 60, "gigabytes": 1.0}
 PAPERS_OWN = {"seconds": 300}  # a notebook that stands for a paper may take more
 #: or for its finding, or for a few papers
-OF_A_PAPER = re.compile(r"\d\d_(gpt\d|shot_learning|scaling)")
+OF_A_PAPER = re.compile(r"\d\d_(gpt\d|shot_learning|scaling|rlhf)")
 ENDING = ("Paper and here", "Exercise", "Summary", "Glossary", "Sources")
 
 
