@@ -266,10 +266,12 @@ def _check_models(policy, reference, value, reward) -> None:
 def _scores(scorer: Scorer, responses: Responses) -> Tensor:
     """Return the scores of responses (b,); ValueError if one is no finite number."""
     scores = scorer(*responses).to(responses.mask.device, torch.float)
-    if scores.shape != responses.mask.shape[:1] or not scores.isfinite().all():
+    n_wrong = int((~scores.isfinite()).sum())
+    if scores.shape != responses.mask.shape[:1] or n_wrong:
         raise ValueError(
-            f"scores {scores.tolist()} of {len(responses.mask)} responses; need one "
-            "finite number each (did the reward model's training diverge?)"
+            f"scores {tuple(scores.shape)} of {len(responses.mask)} answers, {n_wrong} "
+            "of them not finite; need one finite number each (did the reward model's "
+            "training diverge?)"
         )
     return scores
 
