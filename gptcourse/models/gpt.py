@@ -150,7 +150,8 @@ class GPT(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Return logits (b, t, v); with `return_weights` also weights (l, b, h, t, s).
 
-        With a cache, `tokens` are the new ones alone; the cache grows by them.
+        With a cache, `tokens` are the new ones alone; the cache grows by them. Vectors
+        (b, t, c) may take the place of tokens, as `embed` gives them.
 
         Raises: ValueError for a token outside the vocabulary (on the CPU), and for
         more positions than n_ctx.
@@ -167,29 +168,34 @@ class GPT(nn.Module):
         """Return the logits (..., v) of hidden states (..., c): the tied softmax."""
         return F.linear(hidden, self.wte.weight)
 
-    def _run(self, tokens: Tensor, cache, return_weights):
-        x = self.drop(self._embed(tokens, cache.length if cache is not None else 0))
-        weights = []
-        for block in self.h:
-            x, of_block = block(x, cache, return_weights)
-            weights.append(of_block)
-        return self.ln_f(x), weights
-
-    def _embed(self, tokens: Tensor, start: int) -> Tensor:
-        end = start + tokens.shape[-1]
-        if end > self.config.n_ctx:
-            raise ValueError(
-                f"{end} positions, but the context is n_ctx={self.config.n_ctx}; "
-                "shorten the text or crop it to its last tokens"
-            )
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Return the vectors (b, t, c) of tokens (b, t), without their positions."""
         try:
-            return self.wte(tokens) + self.wpe.weight[start:end]
+            return self.wte(tokens)
         except IndexError:
             low, high = tokens.min().item(), tokens.max().item()
             raise ValueError(
                 f"tokens from {low} to {high}, but the vocabulary holds 0 to "
                 f"{self.config.n_vocab - 1}; encode with this model's tokenizer"
             ) from None
+
+    def _run(self, tokens: Tensor, cache, return_weights):
+        x = tokens if tokens.is_floating_point() else self.embed(tokens)
+        x = self.drop(x + self._positions(x.shape[-2], cache))
+        weights = []
+        for block in self.h:
+            x, of_block = block(x, cache, return_weights)
+            weights.append(of_block)
+        return self.ln_f(x), weights
+
+    def _positions(self, t: int, cache: KeyValueCache | None) -> Tensor:
+        start = cache.length if cache is not None else 0
+        if start + t > self.config.n_ctx:
+            raise ValueError(
+                f"{start + t} positions, but the context is n_ctx={self.config.n_ctx}; "
+                "shorten the text or crop it to its last tokens"
+            )
+        return self.wpe.weight[start : start + t]
 
 
 def initialize(model: GPT, generator: torch.Generator | None = None) -> None:

@@ -354,3 +354,36 @@ def test_sinusoidal_positions_equal_the_formula():
 def test_sinusoidal_positions_refuse_an_odd_width():
     with pytest.raises(ValueError, match="n_embd=7 is odd"):
         layers.sinusoidal_positions(4, 7)
+
+
+# Vectors in place of tokens.
+
+
+@pytest.mark.parametrize("block", sorted(BLOCKS))
+def test_vectors_of_tokens_give_the_logits_of_the_tokens(block):
+    model = small(block)
+    vectors = model.embed(tokens())
+    assert torch.equal(vectors, model.wte.weight[tokens()])
+    assert torch.equal(model(vectors), model(tokens()))
+    assert torch.equal(model.hidden(vectors), model.hidden(tokens()))
+
+
+def test_vectors_equal_those_of_transformers_as_input():
+    theirs, ours = oracle("pre_norm"), small()
+    copy_weights(theirs, ours)
+    vectors = torch.randn(2, 10, 16, generator=torch.Generator().manual_seed(6))
+    with torch.no_grad():
+        wanted = theirs(inputs_embeds=vectors).logits
+        checks.close(ours(vectors), wanted, "logits", 1e-5)
+
+
+def test_vectors_and_tokens_share_a_cache():
+    model, cache = small(), KeyValueCache()
+    head = model(model.embed(tokens()[:, :6]), cache)
+    tail = model(tokens()[:, 6:], cache)
+    torch.testing.assert_close(torch.cat([head, tail], dim=1), model(tokens()))
+
+
+def test_more_vectors_than_positions_are_refused():
+    with pytest.raises(ValueError, match="^13 positions, but the context is n_ctx=12"):
+        small()(torch.zeros(1, 13, 16))
