@@ -1,5 +1,6 @@
 """From a language model to a task, and to what people prefer."""
 
+from gptcourse.finetuning.chat import ChatTemplate, Message
 from gptcourse.finetuning.classifier import Classifier
 from gptcourse.finetuning.dpo import dpo_loss, implicit_reward, preferences, train_dpo
 from gptcourse.finetuning.ppo import (
@@ -19,6 +20,14 @@ from gptcourse.finetuning.reward import (
     ranking_loss,
     reward_loss,
     train_reward,
+)
+from gptcourse.finetuning.rubric import (
+    Rubric,
+    RubricModel,
+    RuleBasedReward,
+    by_rules,
+    normalize_rewards,
+    rubric_loss,
 )
 from gptcourse.finetuning.sft import (
     Responses,

@@ -8,6 +8,13 @@ from gptcourse.tasks.bias import (
     with_interval,
     word_log_ratios,
 )
+from gptcourse.tasks.calibration import (
+    brier_score,
+    every_option,
+    expected_calibration_error,
+    likeliest_option,
+    reliability,
+)
 from gptcourse.tasks.contamination import (
     dirty,
     gram_hashes,

@@ -113,6 +113,11 @@ def test_shape_colour_and_place_are_drawn_independently():
         }
 
 
+def test_a_scene_of_few_objects_may_hold_any_shapes():
+    found = {frozenset(one.shape for one in scene.objects) for scene in SCENES}
+    assert len(found) == 3 + 3 + 1
+
+
 def test_two_objects_may_have_one_colour_and_never_touch():
     twice = 0
     for scene in SCENES:
