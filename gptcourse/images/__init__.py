@@ -1,6 +1,6 @@
 """Pictures: scenes to ask about, and what a language model needs in order to see."""
 
-from gptcourse.images.patches import VisionGPT, cut
+from gptcourse.images.patches import VisionGPT, cut_patches
 from gptcourse.images.pictures import Object, Scene, random_scene, render
 from gptcourse.images.questions import (
     Question,

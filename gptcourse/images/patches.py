@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gptcourse.models import GPT
 
 
-def cut(pictures: Tensor, size: int) -> Tensor:
+def cut_patches(pictures: Tensor, size: int) -> Tensor:
     """Return the patches (b, n, p) of pictures (b, y, x, rgb), row by row.
 
     A patch is a square of size × size pixels; its p numbers are its pixels, row by row,
@@ -24,7 +24,7 @@ def cut(pictures: Tensor, size: int) -> Tensor:
     the patch's.
     Source: Dosovitskiy et al. 2021 (ViT), §3.1.
 
-    >>> cut(torch.arange(16.0).reshape(1, 4, 4, 1), size=2)[0].tolist()[:2]
+    >>> cut_patches(torch.arange(16.0).reshape(1, 4, 4, 1), size=2)[0].tolist()[:2]
     [[0.0, 1.0, 4.0, 5.0], [2.0, 3.0, 6.0, 7.0]]
     """
     if pictures.ndim != 4 or size < 1 or any(s % size for s in pictures.shape[1:3]):
@@ -73,7 +73,8 @@ class VisionGPT(nn.Module):
                 f"{language_model.config.n_vocab - 1}, and pixels a multiple of size"
             )
         self.language_model, self.config = language_model, language_model.config
-        self.patch, self.size, self.n_patches = patch, size, (pixels // size) ** 2
+        self.patch, self.pixels, self.size = patch, pixels, size
+        self.n_patches = (pixels // size) ** 2
         c = self.config.n_embd
         self.look = nn.utils.skip_init(nn.Linear, 3 * size**2, c)
         self.places = nn.utils.skip_init(nn.Embedding, self.n_patches, c)
@@ -89,17 +90,22 @@ class VisionGPT(nn.Module):
     def embed(self, tokens: Tensor, pictures: Tensor) -> Tensor:
         """Return the vectors (b, t, c) of the mixed sequence.
 
-        Raises: ValueError for pictures that do not fit, and tokens that do not hold a
-        `patch` for each patch of their picture.
+        Raises: ValueError for pictures of another size or number than the rows of
+        tokens need, and a row that does not hold `patch` once for each of its patches.
         """
-        patches = self.look(cut(pictures, self.size))
-        places = tokens == self.patch
-        counts = {*places.sum(dim=1).tolist(), patches.shape[1]}
-        if len(tokens) != len(pictures) or counts != {self.n_patches}:
+        shape = len(tokens), self.pixels, self.pixels, 3
+        if pictures.shape != shape:
             raise ValueError(
-                f"{len(tokens)} rows of tokens, {len(pictures)} pictures, places and "
-                f"patches in a row: {sorted(counts)}; need as many rows as pictures, "
-                f"and {self.n_patches} places for {self.n_patches} patches"
+                f"pictures of shape {tuple(pictures.shape)}; for {len(tokens)} rows of "
+                f"tokens this model needs {shape}"
+            )
+        places = tokens == self.patch
+        counts = {*places.sum(dim=1).tolist()}
+        if counts != {self.n_patches}:
+            raise ValueError(
+                f"rows hold the token {self.patch} {sorted(counts)} times; they need "
+                f"it {self.n_patches} times, once for each patch of a picture"
             )
         words = self.language_model.embed(tokens)
-        return words.masked_scatter(places[..., None], patches + self.places.weight)
+        patches = self.look(cut_patches(pictures, self.size)) + self.places.weight
+        return words.masked_scatter(places[..., None], patches)

@@ -12,7 +12,7 @@ from transformers import ViTConfig
 from transformers.models.vit.modeling_vit import ViTPatchEmbeddings
 
 from gptcourse.finetuning import pack, response_loss, shuffled
-from gptcourse.images import VisionGPT, cut, random_scene, render
+from gptcourse.images import VisionGPT, cut_patches, random_scene, render
 from gptcourse.models import GPT, GPTConfig
 from gptcourse.training import adamw, train
 
@@ -45,12 +45,12 @@ def test_patches_are_those_of_unfold():
     wide = torch.rand(2, 4, 6, 3, generator=torch.Generator().manual_seed(1))
     theirs = F.unfold(wide.permute(0, 3, 1, 2), kernel_size=2, stride=2)  # b (c i j) n
     theirs = theirs.reshape(2, 3, 4, 6).permute(0, 3, 2, 1).reshape(2, 6, 12)
-    assert torch.equal(cut(wide, 2), theirs)
+    assert torch.equal(cut_patches(wide, 2), theirs)
 
 
 def test_a_patch_by_hand():
     [picture] = wide = torch.arange(4.0 * 6 * 3).reshape(1, 4, 6, 3)
-    patch = cut(wide, 2)[0, 4]  # second row, second column
+    patch = cut_patches(wide, 2)[0, 4]  # second row, second column
     pixels = [picture[2, 2], picture[2, 3], picture[3, 2], picture[3, 3]]
     assert patch.tolist() == torch.cat(pixels).tolist()
 
@@ -61,7 +61,7 @@ def test_a_patch_by_hand():
 )
 def test_pictures_that_cannot_be_cut_are_refused(shape, size):
     with pytest.raises(ValueError, match="^pictures of shape .* multiples of the pat"):
-        cut(torch.zeros(shape), size)
+        cut_patches(torch.zeros(shape), size)
 
 
 # The mixed sequence.
@@ -126,15 +126,19 @@ def test_the_vector_of_the_patch_token_itself_is_never_read():
 
 
 def test_gradients_reach_the_map_the_places_and_the_words():
-    model = seeing()
-    mask = torch.zeros_like(TOKENS, dtype=torch.bool)
-    mask[:, -1] = True
-    see = partial(model, pictures=pictures())
-    response_loss(see, TOKENS, mask).backward()
-    for parameter in (model.look.weight, model.look.bias, model.places.weight):
-        assert parameter.grad.abs().sum() > 0
-    assert all((row.abs() > 0).any() for row in model.places.weight.grad)
-    assert model.language_model.wte.weight.grad[1].abs().sum() > 0
+    model, shown = seeing(), pictures()
+    words = model.language_model.wte.weight
+    parameters = [model.look.weight, model.look.bias, model.places.weight, words]
+    probe = torch.randn(2, 8, 16, generator=torch.Generator().manual_seed(4))
+    total = (model.embed(TOKENS, shown) * probe).sum()
+    look, bias, places, found = torch.autograd.grad(total, parameters)
+    here = TOKENS == PATCH
+    seen = cut_patches(shown, 3).flatten(0, 1)
+    torch.testing.assert_close(look, probe[here].T @ seen)
+    torch.testing.assert_close(bias, probe[here].sum(dim=0))
+    torch.testing.assert_close(places, probe[here].reshape(2, 4, 16).sum(dim=0))
+    wanted = torch.zeros_like(words).index_add(0, TOKENS[~here], probe[~here])
+    torch.testing.assert_close(found, wanted)
 
 
 def test_attention_weights_come_from_the_same_pass():
@@ -183,10 +187,19 @@ def test_a_model_learns_to_tell_what_only_the_picture_says():
 @pytest.mark.parametrize(
     ("tokens", "shown", "message"),
     [
-        (TOKENS, pictures(3), "^2 rows of tokens, 3 pictures"),
-        (TOKENS, pictures(2, pixels=9), r"places and patches in a row: \[4, 9\]"),
-        (TOKENS[:, :5], pictures(), r"in a row: \[2, 3, 4\]; .* and 4 places for 4 "),
-        (TOKENS, pictures(2, pixels=7), r"^pictures of shape \(2, 7, 7, 3\) in patch"),
+        (TOKENS, pictures(3), r"\(3, 6, 6, 3\); for 2 rows .* needs \(2, 6, 6, 3\)$"),
+        (TOKENS, pictures(2, pixels=9), r"^pictures of shape \(2, 9, 9, 3\); for 2 "),
+        (
+            TOKENS,
+            pictures().reshape(2, 3, 12, 3),
+            r"^pictures of shape \(2, 3, 12, 3\)",
+        ),
+        (TOKENS, pictures()[..., :1], r"^pictures of shape \(2, 6, 6, 1\)"),
+        (
+            TOKENS[:, :5],
+            pictures(),
+            r"^rows hold the token 7 \[2, 3\] times; they need",
+        ),
         (TOKENS + (TOKENS == 6) * 40, pictures(), "^tokens from 1 to 46, but the voca"),
     ],
 )
