@@ -172,7 +172,7 @@ def normalize_rewards(model: RewardModel, responses: Responses) -> None:
     """Move and scale the head so that rewards of responses have mean 0, variance 1.
 
     Raises: ValueError for rewards that are all the same, as that of one response alone.
-    Source: Ziegler et al. 2019, §2.1.
+    Source: Ziegler et al. 2019, §2.
     """
     with frozen(model):
         rewards = model(*responses)
