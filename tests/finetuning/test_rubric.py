@@ -149,6 +149,7 @@ def test_a_head_that_has_learnt_nothing_finds_all_classes_alike():
     state = torch.get_rng_state()
     model = RubricModel(tiny(), RUBRIC)
     assert torch.equal(torch.get_rng_state(), state)
+    assert not model.head.weight.any() and not model(*pack(PAIRS)).any()
     loss = rubric_loss(model, *pack(PAIRS), torch.tensor([0, 3, 1]))
     assert loss.item() == pytest.approx(math.log(4))
 
